@@ -1,0 +1,84 @@
+"""Let AI agents, and only the right ones, into HTTP APIs written in Python.
+
+    from strongdm_auth import StrongDMAuth          # Flask; other frameworks: strongdm_auth.asgi, .fastapi, .django ...
+    from strongdm_auth import Verifier, Request     # no framework
+
+Names are loaded when first used: importing this package imports no framework.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from .challenge import Denial as Denial
+    from .delegation import Delegation as Delegation
+    from .errors import AccessDenied as AccessDenied
+    from .errors import ConfigurationError as ConfigurationError
+    from .errors import InsufficientScope as InsufficientScope
+    from .errors import InsufficientUserAuthentication as InsufficientUserAuthentication
+    from .errors import InvalidDPoPProof as InvalidDPoPProof
+    from .errors import InvalidRequest as InvalidRequest
+    from .errors import InvalidToken as InvalidToken
+    from .errors import MissingCredentials as MissingCredentials
+    from .errors import Refused as Refused
+    from .errors import StrongDMAuthError as StrongDMAuthError
+    from .errors import TemporarilyUnavailable as TemporarilyUnavailable
+    from .errors import UseDPoPNonce as UseDPoPNonce
+    from .flask import StrongDMAuth as StrongDMAuth
+    from .flow import Admission as Admission
+    from .replay import MemoryReplayStore as MemoryReplayStore
+    from .replay import ReplayStore as ReplayStore
+    from .request import Request as Request
+    from .requirement import Requirement as Requirement
+    from .settings import SecurityWarning as SecurityWarning
+    from .settings import Settings as Settings
+    from .tokens import AccessToken as AccessToken
+    from .tokens import Actor as Actor
+    from .verifier import AsyncVerifier as AsyncVerifier
+    from .verifier import Verifier as Verifier
+
+#: Public name -> the module it lives in.
+_HOMES = {
+    "AccessDenied": "errors",
+    "AccessToken": "tokens",
+    "Actor": "tokens",
+    "Admission": "flow",
+    "AsyncVerifier": "verifier",
+    "ConfigurationError": "errors",
+    "Delegation": "delegation",
+    "Denial": "challenge",
+    "InsufficientScope": "errors",
+    "InsufficientUserAuthentication": "errors",
+    "InvalidDPoPProof": "errors",
+    "InvalidRequest": "errors",
+    "InvalidToken": "errors",
+    "MemoryReplayStore": "replay",
+    "MissingCredentials": "errors",
+    "Refused": "errors",
+    "ReplayStore": "replay",
+    "Request": "request",
+    "Requirement": "requirement",
+    "SecurityWarning": "settings",
+    "Settings": "settings",
+    "StrongDMAuth": "flask",
+    "StrongDMAuthError": "errors",
+    "TemporarilyUnavailable": "errors",
+    "UseDPoPNonce": "errors",
+    "Verifier": "verifier",
+}
+__all__ = sorted([*_HOMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

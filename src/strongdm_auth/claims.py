@@ -1,0 +1,153 @@
+"""What the header and the claims of an access token must be: RFC 9068 4, the `strongdm` profile, RFC 7800 3.
+
+Signature first, claims after: nothing here is asked of a token whose signature has not been verified, but for `alg`,
+`typ` and `kid`, which choose how to verify it. Wrong JSON types are refused, never guessed at.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import InvalidToken
+from .jose import is_numeric_date, refuses_critical
+from .settings import Settings
+from .tokens import AccessToken, read_actors
+
+_ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+#: The `strongdm` profile also takes what does not say. Everything else (dpop+jwt, logout+jwt, txntoken+jwt) says it is not.
+_UNTYPED = frozenset({"", "jwt"})
+#: Keycloak and its kin say what a token is in a claim `typ`; Refresh, ID, Logout and Offline have the same iss and aud.
+_ACCESS_TOKEN_TYP_CLAIMS = frozenset({"bearer", "dpop"})
+#: Claims that only an ID token (OIDC Core 2, 3.3.2.11) or a logout token (OIDC Back-Channel Logout 2.4) has.
+_ID_TOKEN_CLAIMS = frozenset({"nonce", "at_hash", "c_hash", "s_hash"})
+_RFC9068_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
+_STRONGDM_CLAIMS = ("iss", "exp", "sub", "iat")
+_THUMBPRINT_LENGTH = 43  # SHA-256, base64url
+
+
+class ClaimRules:
+    """The rules of one API, built once from its settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._algorithms = frozenset(settings.algorithms)
+        self._audience = frozenset(settings.audience)
+        self._leeway = settings.leeway
+        self._strict = settings.token_profile == "rfc9068"
+        self._required = _RFC9068_CLAIMS if self._strict else _STRONGDM_CLAIMS
+
+    def check_header(self, header: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        """`alg`, `kid` and the media type of a token's header. `jwk`, `jku`, `x5u` and `x5c` in it mean nothing here."""
+        alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ", "")
+        if not isinstance(alg, str) or alg not in self._algorithms:
+            raise InvalidToken("token.algorithm")
+        if refuses_critical(header) or not isinstance(typ, str) or not (kid is None or isinstance(kid, str)):
+            raise InvalidToken("token.malformed")
+        media_type = typ.lower()
+        if media_type not in _ACCESS_TOKEN_TYPES and (self._strict or media_type not in _UNTYPED):
+            raise InvalidToken("token.type")
+        return alg, kid, media_type
+
+    def check_claims(self, claims: Mapping[str, Any], media_type: str, now: float) -> None:
+        """Hold a JWT's claims against the profile; its signature is good and its issuer ours.
+
+        Raises:
+            InvalidToken: one is missing, malformed, or says no.
+        """
+        if any(claims.get(name) is None for name in self._required):
+            raise InvalidToken("token.claims")
+        self.check_common(claims, now)
+        self._check_kind(claims, media_type)
+        if self._audience.isdisjoint(audience_of(claims)) and self._audience:
+            raise InvalidToken("token.audience")
+
+    def check_common(self, claims: Mapping[str, Any], now: float) -> None:
+        """Types and times, of a JWT's claims and of an introspection answer alike; what is absent is not asked for."""
+        for name in ("iss", "sub", "client_id", "azp", "jti", "scope"):
+            if not isinstance(claims.get(name, ""), str):
+                raise InvalidToken("token.claims")
+        for name in ("exp", "iat", "nbf"):
+            if name in claims and not is_numeric_date(claims[name]):
+                raise InvalidToken("token.claims")
+        if "sub" in claims and not claims["sub"]:
+            raise InvalidToken("token.claims")
+        if "exp" in claims and now - self._leeway >= claims["exp"]:
+            raise InvalidToken("token.expired")
+        if max(claims.get("nbf", now), claims.get("iat", now)) > now + self._leeway:
+            raise InvalidToken("token.not_yet_valid")
+
+    def for_us(self, claims: Mapping[str, Any]) -> bool:
+        """Whether an introspection answer names our audience; one that names none does not (RFC 7662 2.2)."""
+        return not self._audience or not self._audience.isdisjoint(audience_of(claims))
+
+    def _check_kind(self, claims: Mapping[str, Any], media_type: str) -> None:
+        """Other kinds of JWT, signed with the same key, are no access tokens (RFC 8725 3.12)."""
+        kind, typ, use = claims.get("token_type"), claims.get("typ"), claims.get("token_use")
+        if kind is not None and kind != "access_token":
+            raise InvalidToken("token.type")
+        if typ is not None and (not isinstance(typ, str) or typ.lower() not in _ACCESS_TOKEN_TYP_CLAIMS):
+            raise InvalidToken("token.type")
+        if (use is not None and use != "access") or "events" in claims:
+            raise InvalidToken("token.type")
+        if media_type in _ACCESS_TOKEN_TYPES or kind is not None or typ is not None or use is not None:
+            return  # it says that it is one
+        if claims["sub"].startswith("spiffe://"):  # a JWT-SVID: same issuer, no type (peers have taken them for tokens)
+            raise InvalidToken("token.type")
+        azp = claims.get("azp")
+        if not _ID_TOKEN_CLAIMS.isdisjoint(claims) or (azp and audience_of(claims) == (azp,)):
+            raise InvalidToken("token.type")
+
+
+def audience_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """`aud` as a tuple: a string, a list of strings, or absent (RFC 7519 4.1.3). Raises InvalidToken for anything else."""
+    audience = claims.get("aud")
+    if audience is None:
+        return ()
+    if isinstance(audience, str):
+        return (audience,)
+    if isinstance(audience, list) and all(isinstance(name, str) for name in audience):
+        return tuple(audience)
+    raise InvalidToken("token.claims")
+
+
+def scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:
+    """`scope`, separated by spaces and nothing else (RFC 6749 3.3): no other white space makes two of one."""
+    return frozenset(filter(None, (claims.get("scope") or "").split(" ")))
+
+
+def thumbprint_of(claims: Mapping[str, Any]) -> str | None:
+    """The key that a token is bound to (`cnf.jkt`, RFC 9449 6); None when it is bound to nothing.
+
+    Raises:
+        InvalidToken: it is bound in a way that cannot be checked here (RFC 7800 3.1, RFC 8705 3.1).
+    """
+    if "cnf" not in claims:
+        return None
+    confirmation = claims["cnf"]
+    if not isinstance(confirmation, dict) or "x5t#S256" in confirmation:
+        raise InvalidToken("token.confirmation")
+    thumbprint = confirmation.get("jkt")
+    if not isinstance(thumbprint, str) or len(thumbprint) != _THUMBPRINT_LENGTH:
+        raise InvalidToken("token.confirmation")
+    return thumbprint
+
+
+def read_access_token(
+    claims: Mapping[str, Any], payload: str, issuer: str, realm: str | None, *, introspected: bool = False
+) -> AccessToken:
+    """The value a route gets, from claims that passed the rules."""
+    actors = read_actors(claims["act"] if claims.get("act") is not None else None)
+    return AccessToken(
+        subject=claims.get("sub"),
+        issuer=issuer,
+        realm=realm,
+        scopes=scopes_of(claims),
+        client_id=claims.get("client_id") or claims.get("azp"),
+        audience=audience_of(claims),
+        expires_at=claims.get("exp"),
+        issued_at=claims.get("iat"),
+        token_id=claims.get("jti"),
+        key_thumbprint=thumbprint_of(claims),
+        actor=actors[0] if actors else None,
+        delegation=actors,
+        introspected=introspected,
+        _payload=payload,
+    )

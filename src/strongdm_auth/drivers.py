@@ -1,0 +1,132 @@
+"""Two drivers for one story: threads and event loops. They do what a story asks for and decide nothing."""
+
+import asyncio
+import inspect
+import logging
+import threading
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from .errors import Refused
+from .flow import Background, Fetch, FirstUse, Join, Need, Story, Unreachable
+from .http import AsyncHTTP, Clock, SyncHTTP
+
+_Result = TypeVar("_Result")
+_log = logging.getLogger("strongdm_auth")
+
+
+class SyncDriver:
+    """Runs stories in the calling thread; background ones in a daemon thread."""
+
+    def __init__(self, http: SyncHTTP, replay_store: Any, join_for: float, clock: Clock) -> None:
+        self._http, self._store, self._join_for, self._clock = http, replay_store, join_for, clock
+
+    def run(self, story: Story[_Result]) -> _Result:
+        """The story's result, or what it raises."""
+        try:
+            need = next(story)
+            while True:
+                try:
+                    answer = self._meet(need)
+                except Unreachable as fault:
+                    need = story.throw(fault)
+                else:
+                    need = story.send(answer)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+        finally:
+            story.close()
+
+    def _meet(self, need: Need) -> Any:
+        match need:
+            case Fetch():
+                return self._http.exchange(need)
+            case Join(flight):
+                _wait(flight.landed, self._join_for)
+                return self._clock()
+            case Background(story):
+                threading.Thread(
+                    target=self._run_in_background, args=(story,), name="strongdm-auth-keys", daemon=True
+                ).start()
+                return None
+            case FirstUse():
+                return _ask_store(self._store, need)
+
+    def _run_in_background(self, story: Story[float]) -> None:
+        try:
+            self.run(story)
+        except Refused as refusal:
+            _log.debug("background refresh ended: %s", refusal.reason)
+
+
+class AsyncDriver:
+    """Runs stories in the running event loop; background ones as tasks of it. Shares no lock with any loop."""
+
+    def __init__(self, http: AsyncHTTP, replay_store: Any, join_for: float, clock: Clock) -> None:
+        self._http, self._store, self._join_for, self._clock = http, replay_store, join_for, clock
+        self._tasks: set[asyncio.Task[None]] = set()  # a task that nobody holds may be collected before it ends
+
+    async def run(self, story: Story[_Result]) -> _Result:
+        """The story's result, or what it raises."""
+        try:
+            need = next(story)
+            while True:
+                try:
+                    answer = await self._meet(need)
+                except Unreachable as fault:
+                    need = story.throw(fault)
+                else:
+                    need = story.send(answer)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+        finally:
+            story.close()  # also when the request was cancelled: a flight that it began ends, and another may begin
+
+    async def _meet(self, need: Need) -> Any:
+        match need:
+            case Fetch():
+                return await self._http.exchange(need)
+            case Join(flight):
+                # `wait` cancels nothing when this request is cancelled, and the flight is another's.
+                await asyncio.wait([asyncio.wrap_future(flight.landed)], timeout=self._join_for)
+                return self._clock()
+            case Background(story):
+                task = asyncio.get_running_loop().create_task(self._run_in_background(story))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                return None
+            case FirstUse():
+                answer = _ask_store(self._store, need)
+                if inspect.isawaitable(answer):
+                    try:
+                        return await answer
+                    except Exception as fault:  # fails closed, whatever it is
+                        raise _store_failed(fault) from fault
+                return answer
+
+    async def _run_in_background(self, story: Story[float]) -> None:
+        try:
+            await self.run(story)
+        except Refused as refusal:
+            _log.debug("background refresh ended: %s", refusal.reason)
+
+
+def _wait(landed: "Future[None]", seconds: float) -> None:
+    try:
+        landed.result(seconds)
+    except TimeoutError:
+        return  # the story looks at the keys, not at why the wait ended
+
+
+def _ask_store(store: Any, need: FirstUse) -> Any:
+    try:
+        return store.first_use(need.key, need.owner, need.until, need.now)
+    except Exception as fault:  # whatever a store raises, nobody gets in on it
+        raise _store_failed(fault) from fault
+
+
+def _store_failed(fault: Exception) -> Unreachable:
+    _log.error("the replay store failed: %s", type(fault).__name__, exc_info=fault)
+    return Unreachable("replay store")

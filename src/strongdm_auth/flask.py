@@ -1,0 +1,294 @@
+"""The Flask door. It reads the request, keeps what came of it for the request, and renders refusals. It decides nothing.
+
+    auth = StrongDMAuth(app, audience="https://api.example.com")
+
+    @app.get("/admin")
+    @auth.require_scope("admin")
+    def admin(): return {"agent": current_token.subject}
+
+Views may be sync or async; verification is sync in both, since Flask gives each async view an event loop of its own.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
+
+import flask
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, ServiceUnavailable, Unauthorized
+from werkzeug.local import LocalProxy
+
+from . import errors
+from .challenge import Denial
+from .errors import ConfigurationError, StrongDMAuthError
+from .flow import VARY, Admission
+from .metadata import metadata_document, metadata_path
+from .request import EnvironRequest
+from .requirement import ANY_TOKEN, Requirement, RequirementKeywords
+from .settings import Settings, SettingsKeywords
+from .tokens import AccessToken
+from .verifier import Verifier
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+_View = Callable[_Parameters, _Result]
+
+
+class _Decorator(Protocol):
+    """Gives a view back with its own signature."""
+
+    def __call__(self, view: _View[_Parameters, _Result], /) -> _View[_Parameters, _Result]: ...
+
+
+_EXTENSION = "strongdm_auth"
+_HTTP_EXCEPTIONS: dict[int, type[HTTPException]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    503: ServiceUnavailable,
+}
+
+
+def _both(refusal: type[errors.Refused]) -> type[errors.Refused]:
+    """A refusal that is werkzeug's exception, too: a plain one becomes a 500 under Flask-RESTful and Flask-RESTX.
+
+    `errorhandler(StrongDMAuthError)`, `errorhandler(InvalidToken)` and `errorhandler(401)` all catch it.
+    """
+    return type(refusal.__name__, (refusal, _HTTP_EXCEPTIONS[refusal.status_code]), {"__doc__": refusal.__doc__})
+
+
+_BOTH: dict[type[errors.Refused], type[errors.Refused]] = {
+    refusal: _both(refusal)
+    for refusal in (
+        errors.MissingCredentials,
+        errors.InvalidRequest,
+        errors.InvalidToken,
+        errors.InvalidDPoPProof,
+        errors.UseDPoPNonce,
+        errors.InsufficientScope,
+        errors.AccessDenied,
+        errors.InsufficientUserAuthentication,
+        errors.TemporarilyUnavailable,
+    )
+}
+
+
+def _current_token() -> AccessToken:
+    slot: _Slot | None = flask.g.get(_EXTENSION) if flask.has_app_context() else None
+    if slot is None or slot.latest is None:
+        raise RuntimeError(
+            "There is no access token here: current_token is set in views under @auth.require_auth() or its like"
+        )
+    return slot.latest.token
+
+
+#: The access token of the request that is being handled, in views that asked for one.
+current_token = cast(AccessToken, LocalProxy(_current_token))
+
+
+class _Slot:
+    """What authentication gave for one request, for each `StrongDMAuth` that the app has."""
+
+    __slots__ = ("admissions", "latest")
+
+    def __init__(self) -> None:
+        self.admissions: dict[StrongDMAuth, Admission] = {}
+        self.latest: Admission | None = None
+
+
+class StrongDMAuth:
+    """Lets agents into a Flask app.
+
+    `StrongDMAuth(app, **settings)`, or `StrongDMAuth(**settings)` and `init_app(app)` for each of several apps. Settings
+    that are not given come from `app.config["STRONGDM_..."]`, then from the environment.
+
+    Raises:
+        ConfigurationError: a setting is wrong; at `init_app`, not at the first request.
+    """
+
+    def __init__(self, app: flask.Flask | None = None, **settings: Unpack[SettingsKeywords]) -> None:
+        self._keywords = settings
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Read the settings for `app` and make its verifier. An app may have several `StrongDMAuth`, for several audiences."""
+        settings = Settings.load(self._keywords, app.config)
+        verifiers: dict[StrongDMAuth, Verifier] = app.extensions.setdefault(_EXTENSION, {})
+        if not verifiers:
+            app.after_request(_finish)
+            app.register_error_handler(StrongDMAuthError, self._render)
+        verifiers[self] = Verifier(settings)
+        if settings.resource is not None:
+            _serve_metadata(app, settings)
+
+    def verify_request(self, requirement: Requirement = ANY_TOKEN) -> AccessToken:
+        """Authenticate the current request, once however often it is called, and hold `requirement` against the token.
+
+        Raises:
+            StrongDMAuthError: not let in. Uncaught, it becomes the right answer.
+        """
+        admission = self._admit(requirement)
+        if admission is None:
+            raise self._refusal(errors.MissingCredentials("credentials.missing"), requirement)
+        return admission.token
+
+    def get_current_agent(self) -> dict[str, Any] | None:
+        """The authenticated agent as a dict of subject, scopes, issuer, client_id and actor (the `act` claim); or None."""
+        slot: _Slot | None = flask.g.get(_EXTENSION)
+        admission = None if slot is None else slot.admissions.get(self)
+        if admission is None:
+            return None
+        token = admission.token
+        return {
+            "subject": token.subject,
+            "scopes": sorted(token.scopes),
+            "issuer": token.issuer,
+            "client_id": token.client_id,
+            "actor": token.claims.get("act"),
+        }
+
+    @overload
+    def require_auth(self) -> _Decorator: ...
+    @overload
+    def require_auth(self, view: _View[_Parameters, _Result]) -> _View[_Parameters, _Result]: ...
+    def require_auth(self, view: Callable[..., Any] | None = None) -> Any:
+        """Any valid token. As `@auth.require_auth()` or `@auth.require_auth`."""
+        decorator = self._decorator(ANY_TOKEN)
+        return decorator if view is None else decorator(view)
+
+    def require_scope(self, *scopes: str, require_all: bool = False) -> _Decorator:
+        """At least one of `scopes`; with `require_all`, every one."""
+        if not scopes or not all(isinstance(scope, str) for scope in scopes):
+            raise ConfigurationError("require_scope needs the names of scopes: @auth.require_scope('admin')")
+        return self.require(scopes=scopes) if require_all else self.require(any_scope=scopes)
+
+    def require_all_scopes(self, *scopes: str) -> _Decorator:
+        """Every one of `scopes`."""
+        return self.require_scope(*scopes, require_all=True)
+
+    def require(self, requirement: Requirement | None = None, /, **parts: Unpack[RequirementKeywords]) -> _Decorator:
+        """A whole requirement: `@auth.require(scopes={"read"}, dpop=True)`, or a `Requirement` made elsewhere."""
+        return self._decorator(_requirement(requirement, parts))
+
+    def protect(
+        self,
+        target: flask.Flask | flask.Blueprint,
+        requirement: Requirement | None = None,
+        /,
+        **parts: Unpack[RequirementKeywords],
+    ) -> None:
+        """Put every view of a blueprint, or of a whole app, behind a requirement. A CORS preflight passes."""
+        wanted = _requirement(requirement, parts)
+
+        def guard() -> None:
+            if flask.request.endpoint != _METADATA_ENDPOINT and not _is_preflight(flask.request):
+                self._admit(wanted)
+
+        target.before_request(guard)
+
+    def _decorator(self, requirement: Requirement) -> _Decorator:
+        def decorate(view: _View[_Parameters, _Result]) -> _View[_Parameters, _Result]:
+            asynchronous = iscoroutinefunction(view)
+
+            @wraps(view)
+            def guarded(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+                self._admit(requirement)
+                if asynchronous:
+                    return cast(_Result, flask.current_app.ensure_sync(view)(*args, **kwargs))
+                return view(*args, **kwargs)
+
+            return guarded
+
+        return decorate
+
+    def _admit(self, requirement: Requirement) -> Admission | None:
+        verifier = self._verifier()
+        g = flask.g
+        slot: _Slot | None = g.get(_EXTENSION)
+        if slot is None:
+            slot = _Slot()
+            setattr(g, _EXTENSION, slot)
+        try:
+            admission = verifier.admit(EnvironRequest(flask.request.environ), requirement, slot.admissions.get(self))
+        except errors.Refused as refusal:
+            raise self._refusal(refusal, requirement) from None
+        if admission is not None:
+            slot.admissions[self] = slot.latest = admission
+            g.token_claims = admission.token.claims
+        return admission
+
+    def _verifier(self) -> Verifier:
+        try:
+            verifier: Verifier = flask.current_app.extensions[_EXTENSION][self]
+        except KeyError:
+            raise ConfigurationError(
+                f"this StrongDMAuth was not initialised for the app {flask.current_app.name!r}; call auth.init_app(app)"
+            ) from None
+        return verifier
+
+    def _refusal(self, refusal: errors.Refused, requirement: Requirement) -> errors.Refused:
+        """The same refusal as an exception that carries its response, whoever handles it."""
+        both = _BOTH[type(refusal)]
+        carrying = both.__new__(both)
+        carrying.__dict__.update(refusal.__dict__)
+        carrying.args = refusal.args
+        exception = cast(HTTPException, carrying)
+        exception.description = refusal.message
+        exception.response = _response(self._verifier().denial(refusal, requirement))
+        return carrying
+
+    def _render(self, error: StrongDMAuthError) -> Any:
+        """For an error that an application raised itself: `raise StrongDMAuthError("No such account", 403)`."""
+        if isinstance(error, HTTPException):
+            return error.get_response()
+        return _response(self._verifier().denial(error))
+
+
+def _requirement(requirement: Requirement | None, parts: RequirementKeywords) -> Requirement:
+    if requirement is None:
+        return Requirement(**parts) if parts else ANY_TOKEN
+    if not isinstance(requirement, Requirement):
+        raise ConfigurationError("give a Requirement(...), or its parts as keywords such as scopes={'read'}")
+    return requirement & Requirement(**parts) if parts else requirement
+
+
+def _response(denial: Denial) -> flask.Response:
+    return flask.Response(denial.body, denial.status, list(denial.headers))
+
+
+def _is_preflight(request: flask.Request) -> bool:
+    """Fetch standard, CORS-preflight request: it carries no credentials by design, and reaches no view of an API."""
+    return (
+        request.method == "OPTIONS"
+        and "Origin" in request.headers
+        and "Access-Control-Request-Method" in request.headers
+    )
+
+
+def _finish(response: flask.Response) -> flask.Response:
+    """Put on an answer what its route's authentication asks for."""
+    slot: _Slot | None = flask.g.get(_EXTENSION)
+    if slot is None:
+        return response
+    for name, value in (VARY,) if slot.latest is None else slot.latest.headers:
+        if name == "Vary":
+            response.vary.update(value.split(", "))
+        elif name == "Cache-Control":
+            response.cache_control.no_store = True
+        elif name not in response.headers:
+            response.headers[name] = value
+    return response
+
+
+_METADATA_ENDPOINT = "strongdm_auth_metadata"
+
+
+def _serve_metadata(app: flask.Flask, settings: Settings) -> None:
+    document = metadata_document(settings)
+
+    def metadata() -> flask.Response:
+        headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "max-age=3600"}
+        return flask.Response(document, content_type="application/json", headers=headers)
+
+    app.add_url_rule(metadata_path(cast(str, settings.resource)), _METADATA_ENDPOINT, metadata)

@@ -1,0 +1,326 @@
+"""The story: who gets in, told once, for threads and event loops alike.
+
+`authenticate` is a generator. It yields when, and only when, the world is needed: `Fetch` (an HTTP exchange), `Join`
+(someone else's fetch), `Background` (a story to run meanwhile), `FirstUse` (a replay store that is not in this process).
+A driver does it and sends the result back, or throws `Unreachable` in. A warm request yields nothing. Every decision is
+in here or in the rules it calls; a driver or a door decides nothing. Time is an argument and comes back with the answers.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from .claims import ClaimRules, read_access_token
+from .dpop import ProofRules
+from .errors import InvalidDPoPProof, InvalidToken, Refused, TemporarilyUnavailable
+from .introspection import Answer, Introspection
+from .issuers import Issuers, WrongDiscovery, discovery_url, endpoint, read_discovery
+from .jose import Compact, Malformed, VerificationKey, decode_segment, encode_segment, parse_object, split
+from .keys import Flight, IssuerKeys, UnusableKeySet, read_key_set
+from .memo import Memo
+from .replay import MemoryReplayStore, ReplayStoreFull, replay_key
+from .request import Credentials, Request, read_credentials
+from .settings import Settings
+from .tokens import AccessToken
+
+#: Verified tokens kept, so that one is verified once. About 1 KB each.
+TOKENS_REMEMBERED = 50_000
+#: Statuses by which an issuer says that there is no such document, and not that something is wrong (RFC 9110 15.5).
+_NO_SUCH_DOCUMENT = frozenset({404, 410})
+
+_log = logging.getLogger("strongdm_auth.keys")
+_Result = TypeVar("_Result")
+
+
+class Unreachable(Exception):
+    """Thrown into a story: the exchange came to nothing. The text is for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One HTTP exchange: a GET, or a POST of `form` where that is set. Answered with a `Reply`."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = (("Accept", "application/json"),)
+    form: bytes | None = None
+
+
+class Reply(NamedTuple):
+    """What came back: a status, at most the allowed number of bytes, and the time it is now."""
+
+    status: int
+    body: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Wait until somebody else's flight has landed, for as long as a flight may take. Answered with the time."""
+
+    flight: Flight
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """Run this story meanwhile and do not wait for it. Answered with None at once."""
+
+    story: "Story[float]"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstUse:
+    """Ask the replay store. Answered with exactly True or False."""
+
+    key: bytes
+    owner: str
+    until: float
+    now: float
+
+
+Need: TypeAlias = Fetch | Join | Background | FirstUse
+
+
+class Admission(NamedTuple):
+    """Somebody was let in: the token, and the headers that the answer must carry on top of its own."""
+
+    token: AccessToken
+    headers: tuple[tuple[str, str], ...]
+
+
+class _Verified(NamedTuple):
+    """A token that was verified in full, with what a later request must still look at."""
+
+    token: AccessToken
+    keys: IssuerKeys
+    key: VerificationKey
+
+
+Story: TypeAlias = Generator[Need, Any, _Result]
+
+VARY = ("Vary", "Authorization, DPoP")
+_ADMITTED = (VARY,)
+
+
+class ResourceServer:
+    """The rules and the memories of one API: everything the story looks at. No I/O and no clock."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.issuers = Issuers(settings)
+        self.claims = ClaimRules(settings)
+        self.proofs = ProofRules(settings)
+        self.introspection = Introspection(settings, self.claims, self.issuers)
+        self.replay = MemoryReplayStore() if settings.replay_store == "memory://" else None
+        self.verified: Memo[bytes, _Verified] = Memo(TOKENS_REMEMBERED)
+        self.introspection_url: str | None = None
+        self.introspection_url_until = 0.0
+
+    # 1 credentials · 2 split · 3 issuer · 4 key · 5 signature, claims · 6 binding, proof · 7 first use · 8 revocation
+
+    def authenticate(self, request: Request, now: float, *, introspect: bool = False) -> "Story[Admission]":
+        """Who sent this request? Ends with an `Admission`, or raises `Refused`."""
+        credentials = read_credentials(request, self.settings.max_token_bytes)  # 1
+        try:
+            digest = hashlib.sha256(credentials.token.encode("ascii")).digest()
+            verified = self.verified.get(digest)
+            if verified is not None and now >= verified.keys.refresh_at:
+                now = yield from self._have_keys(verified.keys, now)
+            if verified is not None and verified.key.live:
+                token = self._not_expired(verified.token, now)
+            else:
+                token, now = yield from self._verify(credentials, digest, now)  # 2 to 5
+            headers, now = yield from self._check_binding(credentials, request, token, digest, now)  # 6, 7
+            if introspect or self.settings.introspection == "always":
+                token = yield from self.introspect(credentials.token, token, now)  # 8
+        except Refused as refusal:
+            refusal.scheme = credentials.scheme
+            raise
+        return Admission(token, headers)
+
+    def introspect(self, compact: str, token: AccessToken, now: float) -> "Story[AccessToken]":
+        """Ask the issuer whether a token, all else about which is good, was revoked; unless it has been asked."""
+        if token.introspected:
+            return token
+        digest = hashlib.sha256(compact.encode("ascii")).digest()
+        answer, _ = yield from self._ask(compact, digest, now)
+        return self.introspection.confirm(token, answer)
+
+    def _not_expired(self, token: AccessToken, now: float) -> AccessToken:
+        if token.expires_at is None or now - self.settings.leeway >= token.expires_at:
+            raise InvalidToken("token.expired")
+        return token
+
+    def _verify(self, credentials: Credentials, digest: bytes, now: float) -> "Story[tuple[AccessToken, float]]":
+        try:
+            jws = split(credentials.token)  # 2
+        except Malformed:
+            if self.settings.introspection == "off":
+                raise InvalidToken("token.opaque") from None
+            answer, now = yield from self._ask(credentials.token, digest, now)
+            return self.introspection.opaque(answer, json.dumps(answer)), now
+        try:
+            header = parse_object(decode_segment(jws.header))
+            payload = decode_segment(jws.payload)
+            claims = parse_object(payload)
+            signature = decode_segment(jws.signature)
+        except Malformed:
+            raise InvalidToken("token.malformed") from None
+        alg, kid, media_type = self.claims.check_header(header)
+        keys = self.issuers.find(claims.get("iss"))  # 3
+        if keys is None:
+            raise InvalidToken("token.issuer")
+        before = keys.fetches
+        now = yield from self._have_keys(keys, now)  # 4
+        key = _signed_by(keys, kid, alg, jws, signature)  # 5
+        if key is None and keys.fetches == before:  # they may be newer than what we have: look once more
+            now = yield from self._fetch_or_join(keys, now, forced=True)
+            key = _signed_by(keys, kid, alg, jws, signature)
+        if key is None:
+            if keys.find(kid, alg):
+                raise InvalidToken("token.signature")
+            if (wait := keys.wait_after_failure(now)) > 0:  # perhaps a good token with a new key: that cannot be told
+                raise TemporarilyUnavailable("keys.unavailable", retry_after=wait)
+            raise InvalidToken("token.key_unknown")
+        self.claims.check_claims(claims, media_type, now)
+        token = read_access_token(claims, payload.decode(), keys.issuer, keys.realm)
+        self.verified.put(digest, _Verified(token, keys, key))
+        return token, now
+
+    def _check_binding(
+        self, credentials: Credentials, request: Request, token: AccessToken, digest: bytes, now: float
+    ) -> "Story[tuple[tuple[tuple[str, str], ...], float]]":
+        """Bound is bound, whatever the scheme (RFC 9449 7.1, 7.2): a bound token passes with its proof, on first use."""
+        thumbprint = token.key_thumbprint
+        if thumbprint is None:
+            if credentials.scheme == "DPoP" or self.settings.dpop == "required":
+                raise InvalidToken("token.unbound")
+            return _ADMITTED, now
+        if credentials.scheme != "DPoP":
+            raise InvalidToken("token.bound")
+        proof = self.proofs.check(
+            credentials.proofs,
+            method=request.method,
+            uri=request.uri(self.settings.public_url),
+            now=now,
+            ath=encode_segment(digest),
+            thumbprint=thumbprint,
+        )
+        key = replay_key(thumbprint, proof.jti)
+        if self.replay is not None:
+            try:
+                first = self.replay.first_use(key, thumbprint, proof.expires_at, now)
+            except ReplayStoreFull:
+                raise TemporarilyUnavailable("replay.unavailable") from None
+        else:
+            try:
+                first = yield FirstUse(key, thumbprint, proof.expires_at, now)
+            except Unreachable:
+                raise TemporarilyUnavailable("replay.unavailable") from None
+        if first is not True:
+            raise InvalidDPoPProof("dpop.replayed")
+        if proof.renew_nonce and self.proofs.nonces is not None:  # RFC 9449 8.2: such an answer must not be stored
+            return (VARY, ("DPoP-Nonce", self.proofs.nonces.issue(now)), ("Cache-Control", "no-store")), now
+        return _ADMITTED, now
+
+    def _have_keys(self, keys: IssuerKeys, now: float) -> "Story[float]":
+        """See to it that the issuer's keys may serve; wait only when there are none. Returns the time.
+
+        Raises:
+            TemporarilyUnavailable: there are none, and they cannot be had.
+        """
+        if keys.usable(now):
+            if keys.refresh_due(now) and (flight := keys.begin(now, forced=False)):
+                yield Background(self._refresh(keys, flight, now))
+            return now
+        for _ in range(2):  # a flight that was joined may have failed, or have been given up by who began it
+            if (wait := keys.wait_after_failure(now)) > 0:
+                raise TemporarilyUnavailable("keys.unavailable", retry_after=wait)
+            if not keys.fetching(now) and self.issuers.invented(keys) and (wait := self.issuers.take_from_budget(now)):
+                raise TemporarilyUnavailable("keys.busy", retry_after=wait)
+            now = yield from self._fetch_or_join(keys, now, forced=False)
+            if keys.usable(now):
+                return now
+        raise TemporarilyUnavailable("keys.unavailable", retry_after=keys.wait_after_failure(now) or 1)
+
+    def _fetch_or_join(self, keys: IssuerKeys, now: float, *, forced: bool) -> "Story[float]":
+        flight = keys.begin(now, forced=forced)
+        if flight is not None:
+            return (yield from self._refresh(keys, flight, now, forced=forced))
+        if keys.fetching(now):
+            flight = keys.join(now)
+            if flight is None:
+                raise TemporarilyUnavailable("keys.busy", retry_after=1)
+            landed_at: float = yield Join(flight)
+            return landed_at
+        return now
+
+    def _refresh(self, keys: IssuerKeys, flight: Flight, now: float, *, forced: bool = False) -> "Story[float]":
+        """Fetch an issuer's keys: discovery, then the set (or where it was last found). Returns the time."""
+        try:
+            try:
+                jwks_uri = keys.jwks_uri if forced else None
+                if jwks_uri is None:
+                    jwks_uri, now = yield from self._discover(keys.issuer, "jwks_uri", "jwks")
+                reply: Reply = yield Fetch(jwks_uri)
+                now = reply.at
+                if reply.status != 200:
+                    if reply.status in _NO_SUCH_DOCUMENT and self.issuers.invented(keys):
+                        keys.failed(flight, now)
+                        raise InvalidToken("token.issuer")  # the issuer itself says that there is no such realm
+                    raise Unreachable(f"status {reply.status}")
+                found = read_key_set(parse_object(reply.body))
+            except (Unreachable, Malformed, UnusableKeySet, WrongDiscovery) as fault:
+                keys.jwks_uri = None
+                keys.failed(flight, now)
+                _log.warning("keys of %s cannot be had: %s", keys.issuer, fault)
+            else:
+                if keys.learn(flight, found, jwks_uri, now):
+                    _log.info("keys of %s: %d usable", keys.issuer, len(found))
+                self.issuers.proven(keys)
+        finally:
+            keys.end(flight)
+        return now
+
+    def _discover(self, issuer: str, member: str, fallback: str) -> "Story[tuple[str, float]]":
+        """An endpoint from the discovery document; without such a document, StrongDM ID's own place for it."""
+        reply: Reply = yield Fetch(discovery_url(issuer))
+        url = None
+        if reply.status == 200:
+            allow_http = self.settings.unsafe_allow_http
+            url = read_discovery(parse_object(reply.body), issuer, member, allow_http=allow_http)
+        elif reply.status not in _NO_SUCH_DOCUMENT:
+            raise Unreachable(f"discovery answered with status {reply.status}")
+        return url or endpoint(issuer, fallback), reply.at
+
+    def _ask(self, compact: str, digest: bytes, now: float) -> "Story[tuple[Answer, float]]":
+        """The issuer's answer about a token (RFC 7662), remembered or asked for."""
+        introspection = self.introspection
+        if not introspection.possible:  # a route asks for it, and the settings have no credentials to ask with
+            raise TemporarilyUnavailable("introspection.unavailable")
+        document = introspection.remembered(digest, now)
+        if document is None:
+            try:
+                if self.introspection_url is None or now >= self.introspection_url_until:
+                    url, now = yield from self._discover(self.settings.issuer, "introspection_endpoint", "introspect")
+                    self.introspection_url, self.introspection_url_until = url, now + self.settings.jwks_max_age
+                headers, form = introspection.question(compact)
+                reply: Reply = yield Fetch(self.introspection_url, tuple(headers.items()), form)
+                now = reply.at
+                if reply.status != 200:
+                    raise Unreachable(f"introspection answered with status {reply.status}")
+                document = parse_object(reply.body)
+            except (Unreachable, Malformed, WrongDiscovery) as fault:
+                _log.warning("introspection at %s: %s", self.settings.issuer, fault)
+                raise TemporarilyUnavailable("introspection.unavailable") from None
+            introspection.remember(digest, document, now)
+        return introspection.read(document, now), now
+
+
+def _signed_by(keys: IssuerKeys, kid: str | None, alg: str, jws: Compact, signature: bytes) -> VerificationKey | None:
+    for key in keys.find(kid, alg):
+        if key.verify(alg, jws.signing_input, signature):
+            return key
+    return None

@@ -1,0 +1,140 @@
+"""Which issuers are ours, and where their keys are: base and realms, told apart before anything is fetched.
+
+An `iss` is compared code point by code point (RFC 9068 4, OIDC Discovery 4.3). Where any realm is let in, the realm's
+name must be one plain path segment, so that no `iss` steers a fetch elsewhere (RFC 8725 3.10), and strangers' invented
+realms share a small budget: they cannot push out realms that were proven real, nor make more than a few fetches.
+"""
+
+import threading
+from collections.abc import Mapping
+
+from cachetools import LRUCache
+
+from .keys import IssuerKeys
+from .settings import REALM_NAME, Settings
+from .urls import fetch_problem
+
+#: Realms with proven keys kept at once, where any realm is let in. A set is about 10 KB.
+MOST_REALMS = 1_000
+#: Realms kept that never had keys: only so that the next token of one does not fetch again.
+MOST_UNPROVEN_REALMS = 256
+#: First fetches for unproven realms per `jwks_cooldown`. A handful: real realms come by one at a time.
+UNPROVEN_FETCHES = 4
+
+DISCOVERY = "/.well-known/openid-configuration"
+
+
+class WrongDiscovery(ValueError):
+    """The discovery document is not this issuer's, or names a place that must not be asked."""
+
+
+def discovery_url(issuer: str) -> str:
+    """OIDC Discovery 4: below the issuer, a slash at its end dropped."""
+    return issuer.removesuffix("/") + DISCOVERY
+
+
+def endpoint(issuer: str, name: str) -> str:
+    """StrongDM ID's own place for `jwks` and `introspect`, for issuers without a discovery document."""
+    return f"{issuer.removesuffix('/')}/{name}"
+
+
+def read_discovery(document: Mapping[str, object], issuer: str, member: str, *, allow_http: bool) -> str | None:
+    """The URL `member` of an issuer's discovery document; None where it names none.
+
+    Raises:
+        WrongDiscovery: `issuer` in it is another one (OIDC Discovery 4.3: mix-up), or the URL must not be fetched. Plain
+            http is for loopback, and only where the issuer itself is plain http.
+    """
+    if document.get("issuer") != issuer:
+        raise WrongDiscovery("its issuer is another one")
+    url = document.get(member)
+    if url is None:
+        return None
+    if not isinstance(url, str):
+        raise WrongDiscovery(f"its {member} is not a string")
+    if problem := fetch_problem(url, allow_http=allow_http):
+        raise WrongDiscovery(f"its {member} {problem}")
+    if url.startswith("http:") and not issuer.startswith("http:"):
+        raise WrongDiscovery(f"its {member} is plain http though the issuer is https")
+    return url
+
+
+class Issuers:
+    """The issuers let in, each with its own keys, never shared (RFC 8725 3.8)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._prefix = settings.issuer.removesuffix("/") + "/realms/"
+        self._lock = threading.Lock()
+        self._fixed: dict[str, IssuerKeys] = {}
+        self._any_realm = False
+        if settings.realm is not None:
+            self._fix(settings.issuer, settings.realm)
+        elif settings.realms is None or settings.realms == "*":
+            self._fix(settings.issuer, None)
+            self._any_realm = True
+        else:
+            for realm in sorted(settings.realms):
+                self._fix(self._prefix + realm, realm)
+        self._proven: LRUCache[str, IssuerKeys] = LRUCache(MOST_REALMS)
+        self._unproven: LRUCache[str, IssuerKeys] = LRUCache(MOST_UNPROVEN_REALMS)
+        self._budget = UNPROVEN_FETCHES
+        self._budget_since = 0.0
+
+    def find(self, issuer: object) -> IssuerKeys | None:
+        """The keys of an issuer that is let in; None for any other. Fetches nothing, and decides before anything does."""
+        if not isinstance(issuer, str):
+            return None
+        fixed = self._fixed.get(issuer)
+        if fixed is not None or not self._any_realm:
+            return fixed
+        realm = issuer.removeprefix(self._prefix)
+        if realm is issuer or realm == issuer or not REALM_NAME.fullmatch(realm) or ".." in realm:
+            return None
+        with self._lock:
+            keys = self._proven.get(issuer) or self._unproven.get(issuer)
+            if keys is None:
+                keys = self._unproven[issuer] = self._make(issuer, realm)
+            return keys
+
+    def invented(self, keys: IssuerKeys) -> bool:
+        """Whether these keys belong to a realm that only a token, and so far no answer of the issuer's, speaks of."""
+        return keys.issuer not in self._fixed and keys.issuer not in self._proven
+
+    def take_from_budget(self, now: float) -> float:
+        """Leave to fetch for an invented realm: 0, or the seconds until there is some again."""
+        with self._lock:
+            elapsed = now - self._budget_since
+            if not 0 <= elapsed < self._settings.jwks_cooldown:
+                self._budget, self._budget_since, elapsed = UNPROVEN_FETCHES, now, 0.0
+            if self._budget == 0:
+                return self._settings.jwks_cooldown - elapsed
+            self._budget -= 1
+            return 0.0
+
+    def proven(self, keys: IssuerKeys) -> None:
+        """An invented realm turned out to be real: it is kept among its like, the one not used for longest giving way."""
+        with self._lock:
+            if keys.issuer in self._fixed or keys.issuer in self._proven:
+                return
+            self._unproven.pop(keys.issuer, None)
+            if len(self._proven) >= MOST_REALMS:
+                self._proven.popitem()[1].retire()
+            self._proven[keys.issuer] = keys
+
+    def __len__(self) -> int:
+        return len(self._fixed) + len(self._proven) + len(self._unproven)
+
+    def _fix(self, issuer: str, realm: str | None) -> None:
+        self._fixed[issuer] = self._make(issuer, realm)
+
+    def _make(self, issuer: str, realm: str | None) -> IssuerKeys:
+        settings = self._settings
+        return IssuerKeys(
+            issuer,
+            realm,
+            max_age=settings.jwks_max_age,
+            stale=settings.jwks_stale,
+            cooldown=settings.jwks_cooldown,
+            flight_time=2 * settings.http_timeout + 1,  # discovery, then keys, and a second for all else
+        )

@@ -1,0 +1,275 @@
+"""The only door to the JOSE library: compact JWS in, verified bytes out (RFC 7515, 7517, 7518, 7638, 8037, 8725, 9864).
+
+What is stricter here than a general library: base64url without padding, stray characters or stray bits; JSON without
+duplicate names, NaN or Infinity; public keys only, RSA of 2048 bits and more, one algorithm family a key; no `crit`.
+`joserfc.jwt.decode` is not used: it limits headers to 512 bytes (an RSA proof's is larger), refuses unknown header
+members (RFC 7515 4 says ignore), and costs half a signature check more. Signatures are checked by joserfc's algorithm
+models (`JWSRegistry.algorithms`), which is its public surface; the tests hold the results against `jws.deserialize_compact`.
+"""
+
+import binascii
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple, NoReturn, TypeGuard
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256K1,
+    SECP256R1,
+    SECP384R1,
+    SECP521R1,
+    EllipticCurve,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+#: RFC 7518 3.3 asks for 2048 bits at least. More than 8192 is a way to make us work: 16 times a 2048-bit check.
+RSA_BITS = range(2048, 8193)
+#: The public exponent's longest: 65537 has 17 bits; a long one is a way to make us work (OpenSSL's own bound is 64).
+RSA_EXPONENT_BITS = 33
+#: RFC 7517, 7518, 8037: members that only a private or symmetric key has (RFC 9449 4.3 check 7).
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+_CURVES: dict[str, tuple[EllipticCurve, int]] = {
+    "P-256": (SECP256R1(), 32),
+    "P-384": (SECP384R1(), 48),
+    "P-521": (SECP521R1(), 66),
+    "secp256k1": (SECP256K1(), 32),
+}
+#: alg -> the keys it goes with: kty, and the curve where the algorithm fixes it (RFC 7518 3.1, RFC 8037 3.1, RFC 9864 2).
+_FITS: dict[str, frozenset[tuple[str, str]]] = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), frozenset({("RSA", "")})),
+    "ES256": frozenset({("EC", "P-256")}),
+    "ES384": frozenset({("EC", "P-384")}),
+    "ES512": frozenset({("EC", "P-521")}),
+    "ES256K": frozenset({("EC", "secp256k1")}),
+    "Ed25519": frozenset({("OKP", "Ed25519")}),
+    "Ed448": frozenset({("OKP", "Ed448")}),
+    "EdDSA": frozenset({("OKP", "Ed25519"), ("OKP", "Ed448")}),
+}
+_STANDARD_FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/!!!")
+#: The last characters whose unused low bits are zero, by the length's rest: any other spells the same bytes again.
+_CANONICAL_LAST = {0: None, 2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
+
+
+class Malformed(ValueError):
+    """Not a compact JWS, or a part of it is not what it must be."""
+
+
+class UnusableKey(ValueError):
+    """Not a public signature key that is fit to verify anything."""
+
+
+class Compact(NamedTuple):
+    """The three segments of a compact JWS (RFC 7515 7.1), still encoded."""
+
+    header: str
+    payload: str
+    signature: str
+
+    @property
+    def signing_input(self) -> bytes:
+        """What was signed (RFC 7515 5.1 step 8)."""
+        return f"{self.header}.{self.payload}".encode("ascii")
+
+
+def split(token: str) -> Compact:
+    """The segments of a compact JWS. Raises Malformed unless there are exactly three, none empty, all ASCII."""
+    parts = token.split(".")
+    if len(parts) != 3 or not all(parts) or not token.isascii():
+        raise Malformed("not a compact JWS")
+    return Compact(*parts)
+
+
+def decode_segment(segment: str) -> bytes:
+    """Strict base64url (RFC 7515 2): no padding, no stray character, no stray bits. Raises Malformed."""
+    rest = len(segment) & 3
+    if rest == 1:
+        raise Malformed("not base64url")
+    canonical = _CANONICAL_LAST[rest]
+    if canonical is not None and segment[-1] not in canonical:
+        raise Malformed("not canonical base64url")
+    try:
+        return binascii.a2b_base64(
+            segment.encode("ascii").translate(_STANDARD_FROM_URLSAFE) + b"=" * (-len(segment) & 3), strict_mode=True
+        )
+    except ValueError as fault:
+        raise Malformed("not base64url") from fault
+
+
+def encode_segment(value: bytes) -> str:
+    """Base64url without padding (RFC 7515 2)."""
+    return (
+        binascii.b2a_base64(value, newline=False).rstrip(b"=").translate(bytes.maketrans(b"+/", b"-_")).decode("ascii")
+    )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Malformed("a name stands twice in a JSON object")
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise Malformed(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def parse_object(text: bytes) -> dict[str, Any]:
+    """A JSON object from UTF-8 text. Raises Malformed for anything else, also for a name that stands twice (RFC 7515 4)."""
+    try:
+        value = _JSON.decode(text.decode("utf-8"))
+    except (ValueError, RecursionError) as fault:
+        raise Malformed("not JSON") from fault
+    if not isinstance(value, dict):
+        raise Malformed("not a JSON object")
+    return value
+
+
+def is_numeric_date(value: object) -> TypeGuard[int | float]:
+    """Whether a claim is a time (RFC 7519 2): a JSON number, which neither true nor 1e400 (infinite to us) is."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
+
+
+def refuses_critical(header: Mapping[str, object]) -> bool:
+    """Whether the header asks for an extension: we know none, so all are refused (RFC 7515 4.1.11, RFC 7797 6)."""
+    return "crit" in header or header.get("b64", True) is not True
+
+
+class VerificationKey:
+    """A public key, imported and checked once.
+
+    `live` turns False when the key leaves its issuer's set; whoever kept a verdict that rests on it looks there.
+    """
+
+    __slots__ = ("_alg", "_key", "_kind", "kid", "live", "thumbprint")
+
+    def __init__(self, key: Any, kind: tuple[str, str], thumbprint: str, kid: str | None, alg: str | None) -> None:
+        self._key = key
+        self._kind = kind
+        self._alg = alg
+        self.thumbprint = thumbprint
+        self.kid = kid
+        self.live = True
+
+    def fits(self, alg: str) -> bool:
+        """Whether a JWS with this `alg` may be verified with this key (RFC 8725 3.1): its own `alg`, else kty and crv."""
+        if self._kind not in _FITS.get(alg, ()):
+            return False
+        return self._alg is None or self._alg == alg or self._kind in _FITS["EdDSA"]
+
+    def verify(self, alg: str, signing_input: bytes, signature: bytes) -> bool:
+        """Whether the signature holds. False also for what the library cannot even try."""
+        if not self.fits(alg):
+            return False
+        model = JWSRegistry.algorithms[self._kind[1] if alg == "EdDSA" else alg]
+        try:
+            return model.verify(signing_input, signature, self._key)
+        except (JoseError, ValueError, TypeError, UnsupportedAlgorithm):
+            return False
+
+    def same_as(self, other: "VerificationKey") -> bool:
+        """Whether both are the same key for the same use."""
+        return (self.thumbprint, self.kid, self._alg) == (other.thumbprint, other.kid, other._alg)
+
+
+def _member(jwk: Mapping[str, object], name: str) -> str:
+    value = jwk.get(name)
+    if not isinstance(value, str) or not value or not value.isascii():
+        raise UnusableKey(f"{name} is missing")
+    return value
+
+
+def _octets(jwk: Mapping[str, object], name: str) -> bytes:
+    try:
+        return decode_segment(_member(jwk, name))
+    except Malformed as fault:
+        raise UnusableKey(f"{name} is not base64url") from fault
+
+
+def import_public_key(jwk: object) -> VerificationKey:
+    """A JWK as a verification key.
+
+    Raises:
+        UnusableKey: it is no JSON object, private or symmetric, of an unknown type or curve, off its curve, too short,
+            or made for something other than verifying signatures.
+    """
+    if not isinstance(jwk, dict):
+        raise UnusableKey("not a JSON object")
+    if not PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise UnusableKey("a private key")
+    kty, alg, kid = jwk.get("kty"), jwk.get("alg"), jwk.get("kid")
+    if alg is not None and (not isinstance(alg, str) or alg not in _FITS):
+        raise UnusableKey("made for an algorithm that is not a signature's")
+    if jwk.get("use", "sig") != "sig":
+        raise UnusableKey("not a signature key")
+    operations = jwk.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
+        raise UnusableKey("not a key to verify with")
+    try:
+        if kty == "EC":
+            key, kind, canonical = _elliptic(jwk)
+        elif kty == "OKP":
+            key, kind, canonical = _edwards(jwk)
+        elif kty == "RSA":
+            key, kind, canonical = _rsa(jwk)
+        else:
+            raise UnusableKey("a key type that signs nothing here")
+    except UnusableKey:
+        raise
+    except (ValueError, TypeError, OverflowError, JoseError, UnsupportedAlgorithm) as fault:
+        raise UnusableKey("not a valid public key") from fault
+    if alg is not None and kind not in _FITS[alg]:
+        raise UnusableKey("an algorithm that does not fit the key")
+    thumbprint = encode_segment(hashlib.sha256(canonical.encode("ascii")).digest())
+    return VerificationKey(key, kind, thumbprint, kid if isinstance(kid, str) else None, alg)
+
+
+# Each importer also gives the canonical JSON of RFC 7638 3.2: required members, sorted, no white space. The values are
+# strict base64url or a known name by then, so that nothing in them needs JSON escapes.
+
+
+def _elliptic(jwk: Mapping[str, object]) -> tuple[Any, tuple[str, str], str]:
+    crv, x, y = _member(jwk, "crv"), _member(jwk, "x"), _member(jwk, "y")
+    if crv not in _CURVES:
+        raise UnusableKey("a curve that is not known")
+    curve, size = _CURVES[crv]
+    point = _octets(jwk, "x") + _octets(jwk, "y")
+    if len(point) != 2 * size or len(x) != len(y):
+        raise UnusableKey("coordinates of the wrong length (RFC 7518 6.2.1.2)")
+    public = EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + point)  # ValueError when off the curve
+    return ECKey.import_key(public), ("EC", crv), f'{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}'
+
+
+def _edwards(jwk: Mapping[str, object]) -> tuple[Any, tuple[str, str], str]:
+    crv, x, octets = _member(jwk, "crv"), _member(jwk, "x"), _octets(jwk, "x")
+    if crv == "Ed25519":
+        key = OKPKey.import_key(Ed25519PublicKey.from_public_bytes(octets))
+    elif crv == "Ed448":
+        key = OKPKey.import_key(Ed448PublicKey.from_public_bytes(octets))
+    else:
+        raise UnusableKey("a curve that signs nothing")
+    return key, ("OKP", crv), f'{{"crv":"{crv}","kty":"OKP","x":"{x}"}}'
+
+
+def _rsa(jwk: Mapping[str, object]) -> tuple[Any, tuple[str, str], str]:
+    n, e = _member(jwk, "n"), _member(jwk, "e")
+    modulus, exponent = int.from_bytes(_octets(jwk, "n")), int.from_bytes(_octets(jwk, "e"))
+    if modulus.bit_length() not in RSA_BITS or modulus % 2 == 0:
+        raise UnusableKey("an RSA modulus of the wrong size (RFC 7518 3.3)")
+    if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > RSA_EXPONENT_BITS:
+        raise UnusableKey("an RSA exponent that is not fit")
+    key = RSAKey.import_key(RSAPublicNumbers(exponent, modulus).public_key())
+    return key, ("RSA", ""), f'{{"e":"{e}","kty":"RSA","n":"{n}"}}'

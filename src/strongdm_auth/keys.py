@@ -1,0 +1,196 @@
+"""One issuer's keys, as a state machine: find, refresh_due, may_fetch, begin, learn, failed. No clock, no network.
+
+    absent ──begin──▶ fetching ──learn──▶ fresh ──jwks_max_age──▶ ageing ──jwks_stale──▶ absent
+                          └──failed──▶ (what it was, and no attempt for jwks_cooldown)
+
+Fresh and ageing keys serve without a wait; ageing ones are refreshed in the background. A token may force one fetch a
+cooldown (an unknown `kid`, a signature that fails): at once the first time, failures count too. One flight at a time: who
+comes while it is under way waits for it or goes on without. A lock is held for dictionary work only.
+"""
+
+import math
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from .jose import UnusableKey, VerificationKey, import_public_key
+
+#: A key set larger than this is refused: nobody publishes more, and each key costs an import.
+MOST_KEYS = 100
+#: Keys tried for one token at the most: several may share a `kid`, or a token may name none. Each try is a signature check.
+MOST_CANDIDATES = 4
+#: Requests that may wait for one flight; more are told to come back (503), so that a hanging issuer cannot tie up a server.
+MOST_WAITING = 128
+
+
+class UnusableKeySet(ValueError):
+    """Not a key set, too many keys, or none that can be used."""
+
+
+def read_key_set(document: Mapping[str, object]) -> list[VerificationKey]:
+    """The usable keys of a JWK set (RFC 7517 5); others are skipped. Raises UnusableKeySet where none is left."""
+    members = document.get("keys")
+    if not isinstance(members, list):
+        raise UnusableKeySet("no list of keys")
+    if len(members) > MOST_KEYS:
+        raise UnusableKeySet(f"more than {MOST_KEYS} keys")
+    keys: list[VerificationKey] = []
+    for member in members:
+        try:
+            keys.append(import_public_key(member))
+        except UnusableKey:
+            continue
+    if not keys:
+        raise UnusableKeySet("no usable key")
+    return keys
+
+
+class Flight:
+    """One fetch under way. Whoever began it must end it; others may wait for `landed`, from any thread or event loop."""
+
+    __slots__ = ("landed", "lost_at", "sequence", "waiting")
+
+    def __init__(self, sequence: int, lost_at: float) -> None:
+        self.landed: Future[None] = Future()
+        self.sequence = sequence
+        #: After this moment it is taken for lost (a fork, a killed thread), and another may begin.
+        self.lost_at = lost_at
+        self.waiting = 0
+
+
+class IssuerKeys:
+    """The key set of one issuer and what is known of how fresh it is. Times are seconds, as the caller tells them."""
+
+    def __init__(
+        self, issuer: str, realm: str | None, *, max_age: float, stale: float, cooldown: float, flight_time: float
+    ) -> None:
+        self.issuer = issuer
+        self.realm = realm
+        #: Where the keys were last found; asked first when a token forces a fetch.
+        self.jwks_uri: str | None = None
+        self._max_age, self._stale, self._cooldown, self._flight_time = max_age, stale, cooldown, flight_time
+        self._lock = threading.Lock()
+        self._keys: tuple[VerificationKey, ...] = ()
+        self._by_kid: dict[str, tuple[VerificationKey, ...]] = {}
+        self._flight: Flight | None = None
+        self._sequence = 0
+        self._learned = 0
+        self._failed_at = self._forced_at = -math.inf
+        #: From here on the keys should be refreshed, and from there on they no longer serve.
+        self.refresh_at = self.dead_at = -math.inf
+
+    def __repr__(self) -> str:
+        return f"<IssuerKeys {self.issuer} keys={len(self._keys)}>"
+
+    @property
+    def fetches(self) -> int:
+        """Which flight the present keys came from: grows with each set learned."""
+        return self._learned
+
+    def usable(self, now: float) -> bool:
+        """Whether the keys may serve: fetched, and not past jwks_max_age + jwks_stale."""
+        return now < self.dead_at
+
+    def refresh_due(self, now: float) -> bool:
+        """Whether it is time for a fetch in the background, and one may begin."""
+        return now >= self.refresh_at and self._flight_under_way(now) is None and self.wait_after_failure(now) == 0
+
+    def find(self, kid: str | None, alg: str) -> tuple[VerificationKey, ...]:
+        """The keys a token with this header may be signed with, `MOST_CANDIDATES` at the most.
+
+        A token without `kid` gets those that fit its algorithm, unless they are too many to try.
+        """
+        if kid is None:
+            fitting = tuple(key for key in self._keys if key.fits(alg))
+            return fitting if len(fitting) <= MOST_CANDIDATES else ()
+        return tuple(key for key in self._by_kid.get(kid, ()) if key.fits(alg))[:MOST_CANDIDATES]
+
+    def wait_after_failure(self, now: float) -> float:
+        """Seconds for which the last failure still forbids an attempt; 0 when one may be made."""
+        return _remaining(self._failed_at, self._cooldown, now)
+
+    def begin(self, now: float, *, forced: bool) -> Flight | None:
+        """The right to fetch, for the caller alone; None when a flight is under way or the cooldown forbids one.
+
+        `forced`: because of a token, not of the keys' age.
+        """
+        with self._lock:
+            if self._flight_under_way(now) is not None or self.wait_after_failure(now) > 0:
+                return None
+            if forced:
+                if _remaining(self._forced_at, self._cooldown, now) > 0:
+                    return None
+                self._forced_at = now
+            self._sequence += 1
+            self._flight = Flight(self._sequence, now + self._flight_time)
+            return self._flight
+
+    def join(self, now: float) -> Flight | None:
+        """The flight under way, counted as waited for; None when there is none, or too many wait already."""
+        with self._lock:
+            flight = self._flight_under_way(now)
+            if flight is None or flight.waiting >= MOST_WAITING:
+                return None
+            flight.waiting += 1
+            return flight
+
+    def fetching(self, now: float) -> bool:
+        """Whether a flight is under way."""
+        return self._flight_under_way(now) is not None
+
+    def learn(self, flight: Flight, keys: list[VerificationKey], jwks_uri: str, now: float) -> bool:
+        """The flight came back with a set. Keys that stay keep their identity; keys that left are marked as not live.
+
+        An older flight's set never replaces a newer one's. Returns whether the set changed.
+        """
+        with self._lock:
+            if flight.sequence < self._learned:
+                return False
+            self._learned = flight.sequence
+            kept: list[VerificationKey] = []
+            for key in keys[:MOST_KEYS]:
+                kept.append(next((known for known in self._keys if known.same_as(key)), key))
+            for known in self._keys:
+                if known not in kept:
+                    known.live = False
+            changed = set(kept) != set(self._keys)
+            by_kid: dict[str, tuple[VerificationKey, ...]] = {}
+            for key in kept:
+                if key.kid is not None:
+                    by_kid[key.kid] = (*by_kid.get(key.kid, ()), key)
+            self._keys, self._by_kid, self.jwks_uri = tuple(kept), by_kid, jwks_uri
+            self.refresh_at, self.dead_at = now + self._max_age, now + self._max_age + self._stale
+            self._failed_at = -math.inf
+            return changed
+
+    def failed(self, flight: Flight, now: float) -> None:
+        """The flight came back with nothing. What was there keeps serving; the next attempt waits for the cooldown."""
+        with self._lock:
+            if flight.sequence > self._learned:
+                self._failed_at = now
+
+    def end(self, flight: Flight) -> None:
+        """The flight is over, however it went: those who waited look again."""
+        with self._lock:
+            if self._flight is flight:
+                self._flight = None
+        if not flight.landed.done():
+            flight.landed.set_result(None)
+
+    def retire(self) -> None:
+        """This set is given up: no verdict may rest on its keys any more."""
+        with self._lock:
+            for key in self._keys:
+                key.live = False
+            self._keys, self._by_kid = (), {}
+            self.refresh_at = self.dead_at = -math.inf
+
+    def _flight_under_way(self, now: float) -> Flight | None:
+        flight = self._flight
+        return flight if flight is not None and now < flight.lost_at else None
+
+
+def _remaining(since: float, duration: float, now: float) -> float:
+    """Seconds of `duration` that are left; 0 also when the clock was set back, lest it stay shut for that long."""
+    elapsed = now - since
+    return duration - elapsed if 0 <= elapsed < duration else 0.0

@@ -1,0 +1,166 @@
+"""A request as the verifier sees it, and the credentials in it (RFC 6750 2.1, RFC 9449 7.1).
+
+A door fills a `Request` and decides nothing. Tokens are read from the Authorization header alone; one that turns up in
+the query as well makes the request unreadable (RFC 6750 2: one method only).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, cast
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
+
+from .errors import InvalidRequest, InvalidToken, MissingCredentials
+
+_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*", re.ASCII)
+#: Two Authorization fields that a server joined into one value (RFC 9110 5.3), whatever the first one's scheme is.
+_SECOND_CREDENTIALS = re.compile(r",[ \t]*(?:bearer|dpop)(?:[ \t]|$)", re.IGNORECASE)
+_ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_SCHEMES = {"bearer": "Bearer", "dpop": "DPoP"}
+#: Everything that RFC 3986 lets stand in a path as it is; the rest is escaped when a server has decoded the path.
+_PATH_SAFE = "/:@!$&'()*+,;=-._~"
+
+
+class Request:
+    """Method, absolute URL and headers of one request; `headers` is a mapping or pairs of str."""
+
+    __slots__ = ("_url", "authorization", "dpop", "method")
+
+    method: str
+    #: Every Authorization field value, in order; and every DPoP one.
+    authorization: tuple[str, ...]
+    dpop: tuple[str, ...]
+
+    def __init__(self, method: str, url: str, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+        pairs = cast(Iterable[tuple[str, str]], headers.items() if isinstance(headers, Mapping) else headers)
+        authorization: list[str] = []
+        dpop: list[str] = []
+        for name, value in pairs:
+            lowered = name.lower()
+            if lowered == "authorization":
+                authorization.append(value)
+            elif lowered == "dpop":
+                dpop.append(value)
+        self.method = method
+        self._url = url
+        self.authorization = tuple(authorization)
+        self.dpop = tuple(dpop)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.method}>"  # neither headers nor a query: both may hold a token
+
+    @property
+    def origin(self) -> str:
+        """Scheme and authority, as the framework says they are."""
+        scheme, separator, rest = self._url.partition("://")
+        return scheme + separator + re.split(r"[/?#]", rest, maxsplit=1)[0]
+
+    @property
+    def path(self) -> str:
+        """The path as it was sent, still escaped."""
+        return re.split(r"[?#]", self._url[len(self.origin) :], maxsplit=1)[0] or "/"
+
+    @property
+    def query(self) -> str:
+        """The query as it was sent, without the question mark."""
+        return self._url.partition("#")[0].partition("?")[2]
+
+    def uri(self, public_url: str | None = None) -> str:
+        """The URI without query and fragment, as the client sees it: what `htu` must equal (RFC 9449 4.3)."""
+        if public_url is None:
+            return self.origin + self.path
+        return public_url.rstrip("/") + self.path
+
+
+class EnvironRequest(Request):
+    """A request from a WSGI environ (PEP 3333); what the hot path does not need is worked out when asked for."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._environ = environ
+        self.method = environ["REQUEST_METHOD"]
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        dpop = environ.get("HTTP_DPOP")
+        self.authorization = () if authorization is None else (authorization,)
+        self.dpop = () if dpop is None else (dpop,)
+
+    @property
+    def origin(self) -> str:
+        environ = self._environ
+        scheme: str = environ["wsgi.url_scheme"]
+        host: str | None = environ.get("HTTP_HOST")
+        if not host:
+            host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+        return f"{scheme}://{host}"
+
+    @property
+    def path(self) -> str:
+        """WSGI hands the path over decoded; the server's own record of it, where there is one, keeps `%2F` apart from `/`."""
+        environ = self._environ
+        mount: bytes = environ.get("SCRIPT_NAME", "").encode("latin-1", "replace")
+        below: bytes = environ.get("PATH_INFO", "").encode("latin-1", "replace")
+        sent: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+        if not sent.startswith("/"):  # absolute form (RFC 9112 3.2.2)
+            sent = _ABSOLUTE_FORM.sub("", sent)
+        sent = re.split(r"[?#]", sent, maxsplit=1)[0]
+        decoded = unquote_to_bytes(sent)
+        if sent and decoded == mount + below:
+            return sent
+        if sent and decoded == below:  # a prefix that a proxy cut off and ProxyFix put back
+            return quote(mount, safe=_PATH_SAFE) + sent
+        return quote(mount + below, safe=_PATH_SAFE) or "/"
+
+    @property
+    def query(self) -> str:
+        query: str = self._environ.get("QUERY_STRING", "")
+        return query
+
+
+class Credentials(NamedTuple):
+    """One scheme, one token, and the DPoP field values that came along."""
+
+    scheme: str
+    token: str
+    proofs: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<Credentials {self.scheme}>"
+
+
+def read_credentials(request: Request, max_token_bytes: int) -> Credentials:
+    """The credentials of a request.
+
+    Raises:
+        MissingCredentials: nothing is there that could be judged, or a scheme that is not ours.
+        InvalidRequest: they cannot be read, or came more than once (RFC 6750 3.1).
+        InvalidToken: the token is longer than `max_token_bytes`; it was not looked at.
+    """
+    values = request.authorization
+    if not values:
+        raise MissingCredentials("credentials.missing")
+    first = values[0]
+    if len(values) > 1:
+        raise InvalidRequest("credentials.repeated", scheme=_SCHEMES.get(first.partition(" ")[0].lower()))
+    value = first.strip(" \t")
+    name, _, token = value.partition(" ")
+    scheme = _SCHEMES.get(name.lower())
+    if scheme is None:
+        if _SECOND_CREDENTIALS.search(value):
+            raise InvalidRequest("credentials.repeated")
+        raise MissingCredentials("credentials.scheme" if value else "credentials.missing")
+    token = token.lstrip(" ")
+    if len(token) > max_token_bytes:
+        raise InvalidToken("token.too_long", scheme=scheme)
+    if not _B64TOKEN.fullmatch(token):
+        reason = "credentials.repeated" if _SECOND_CREDENTIALS.search(value) else "credentials.malformed"
+        raise InvalidRequest(reason, scheme=scheme)
+    query = request.query
+    if query and _names_a_token(query):
+        raise InvalidRequest("credentials.repeated", scheme=scheme)
+    return Credentials(scheme, token, request.dpop)
+
+
+def _names_a_token(query: str) -> bool:
+    if "access" not in query and "%" not in query:
+        return False
+    return any(name == "access_token" for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=None))

@@ -1,0 +1,426 @@
+"""The one table of settings: every field, its default, and what a value must look like. Frozen once built.
+
+A field is a keyword argument, `STRONGDM_<FIELD>` in the environment and in Flask's `app.config`, and
+`STRONGDM_AUTH["<FIELD>"]` in Django. Order: keyword, framework's config, environment, default. A wrong value or an
+unknown key is a `ConfigurationError` that names the field, the problem and the fix; a secret's value is never shown.
+"""
+
+import difflib
+import math
+import os
+import re
+import secrets
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NoReturn, TypedDict, Unpack
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError
+from .urls import fetch_problem, normalise
+
+#: Every asymmetric JWS algorithm of the IANA registry that the JOSE library verifies. None is symmetric (RFC 8725 3.1).
+ASYMMETRIC_ALGORITHMS = frozenset(
+    [
+        "RS256",
+        "RS384",
+        "RS512",
+        "PS256",
+        "PS384",
+        "PS512",
+        "ES256",
+        "ES384",
+        "ES512",
+        "ES256K",
+        "EdDSA",
+        "Ed25519",
+        "Ed448",
+    ]
+)
+#: One path segment without escapes: what a realm's name may be, so that `iss` can smuggle nothing into a URL.
+REALM_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}", re.ASCII)
+#: RFC 9068 4: leeway is "usually no more than a few minutes".
+MOST_LEEWAY = 600.0
+_REALM_SUFFIX = re.compile(r"/realms/([^/]+)$")
+
+
+class SecurityWarning(UserWarning):
+    """A setting leaves a door open that you may have meant to shut. Given once, at start-up."""
+
+
+class SettingsKeywords(TypedDict, total=False):
+    """The settings as keyword arguments; `None` means unset. See the README's table for each one's meaning."""
+
+    issuer: str | None
+    realms: str | Iterable[str] | None
+    audience: str | Iterable[str] | None
+    algorithms: str | Iterable[str] | None
+    token_profile: Literal["strongdm", "rfc9068"] | str | None
+    leeway: float | str | None
+    dpop: Literal["allowed", "required"] | str | None
+    dpop_algorithms: str | Iterable[str] | None
+    dpop_proof_max_age: float | str | None
+    dpop_nonce: Literal["off", "required"] | str | None
+    dpop_nonce_secret: str | bytes | Iterable[str | bytes] | None
+    replay_store: object
+    introspection: Literal["off", "fallback", "always"] | str | None
+    introspection_ttl: float | str | None
+    client_id: str | None
+    client_secret: str | None
+    public_url: str | None
+    resource: str | None
+    jwks_max_age: float | str | None
+    jwks_stale: float | str | None
+    jwks_cooldown: float | str | None
+    http_timeout: float | str | None
+    max_token_bytes: int | str | None
+    unsafe_allow_http: bool | str | None
+    introspection_enabled: bool | str | None
+    jwks_cache_ttl: float | str | None
+
+
+def _wrong(problem: str) -> NoReturn:
+    raise ValueError(problem)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        _wrong("must be a string")
+    return value
+
+
+def _url(value: object) -> str:
+    url = _text(value)
+    if problem := fetch_problem(url, allow_http=True):
+        _wrong(f"{problem}; use for example https://id.example.com")
+    if "?" in url:
+        _wrong("must not have a query; remove everything from '?' on")
+    return url
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = value.split(",")
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
+        _wrong("must be a string (comma-separated) or a list of strings")
+    names = [_text(name).strip() for name in value]
+    found = tuple(dict.fromkeys(name for name in names if name))
+    return found or _wrong("must name at least one; leave it out to get the default")
+
+
+def _algorithms(value: object) -> tuple[str, ...]:
+    names = _names(value)
+    for name in names:
+        if name.lower() == "none" or name.upper().startswith("HS"):
+            _wrong(f"must not name {name!r}: only asymmetric algorithms can tell who signed (RFC 8725 3.1, 3.2)")
+        if name not in ASYMMETRIC_ALGORITHMS:
+            _wrong(f"names the unknown algorithm {name!r}; known are {', '.join(sorted(ASYMMETRIC_ALGORITHMS))}")
+    return names
+
+
+def _realms(value: object) -> frozenset[str] | Literal["*"]:
+    names = _names(value)
+    if names == ("*",):
+        return "*"
+    for name in names:
+        if not REALM_NAME.fullmatch(name) or ".." in name:
+            _wrong(
+                f"names {name!r}, which is no realm name; give the last path segment of its issuer, or '*' for any realm"
+            )
+    return frozenset(names)
+
+
+def _choice(*choices: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        return value if isinstance(value, str) and value in choices else _wrong(f"must be one of {', '.join(choices)}")
+
+    return parse
+
+
+def _seconds(least: float, most: float) -> Callable[[object], float]:
+    def parse(value: object) -> float:
+        problem = f"must be a number of seconds from {least:g} to {most:g}, for example {max(least, min(30, most)):g}"
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            _wrong(problem)
+        try:
+            seconds = float(value)
+        except (ValueError, OverflowError):
+            _wrong(problem)
+        return seconds if math.isfinite(seconds) and least <= seconds <= most else _wrong(problem)
+
+    return parse
+
+
+def _size(value: object) -> int:
+    problem = "must be a whole number of bytes from 256 to 1048576, for example 16384"
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or not str(value).isdecimal():
+        _wrong(problem)
+    return int(value) if 256 <= int(value) <= 1_048_576 else _wrong(problem)
+
+
+def _switch(value: object) -> bool:
+    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    return _wrong("must be true or false")
+
+
+def _secrets(value: object) -> tuple[bytes, ...]:
+    if isinstance(value, str):
+        value = value.split(",")
+    elif isinstance(value, bytes):
+        value = [value]
+    if not isinstance(value, Iterable):
+        _wrong("must be a string or a list of strings: the first signs, all verify")
+    found = []
+    for secret in value:
+        if not isinstance(secret, (str, bytes)):
+            _wrong("must be a string or a list of strings: the first signs, all verify")
+        found.append(secret.encode() if isinstance(secret, str) else secret)
+    if not found or not all(secret.strip() for secret in found):
+        _wrong("must not be empty; make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'")
+    return tuple(secret.strip() for secret in found)
+
+
+def _replay_store(value: object) -> object:
+    if not isinstance(value, str):
+        return (
+            value
+            if callable(getattr(value, "first_use", None))
+            else _wrong("must be a URL such as memory://, or an object with a method first_use(key, owner, until, now)")
+        )
+    return value if value == "memory://" else _wrong("must be memory:// or an object with a method first_use")
+
+
+_UNSET = object()
+#: field -> (default, parser). The defaults are the contract; change one and the documentation changes with it.
+_FIELDS: dict[str, tuple[Any, Callable[[object], Any]]] = {
+    "issuer": ("https://id.strongdm.ai", _url),
+    "realms": (None, _realms),
+    "audience": ((), _names),
+    "algorithms": (("RS256", "ES256", "EdDSA", "Ed25519"), _algorithms),
+    "token_profile": ("strongdm", _choice("strongdm", "rfc9068")),
+    "leeway": (30.0, _seconds(0, MOST_LEEWAY)),
+    "dpop": ("allowed", _choice("allowed", "required")),
+    "dpop_algorithms": (("ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519"), _algorithms),
+    "dpop_proof_max_age": (60.0, _seconds(1, 3600)),
+    "dpop_nonce": ("off", _choice("off", "required")),
+    "dpop_nonce_secret": (None, _secrets),
+    "replay_store": ("memory://", _replay_store),
+    "introspection": ("off", _choice("off", "fallback", "always")),
+    "introspection_ttl": (60.0, _seconds(0, 86_400)),
+    "client_id": (None, _text),
+    "client_secret": (None, _text),
+    "public_url": (None, _url),
+    "resource": (None, _url),
+    "jwks_max_age": (900.0, _seconds(0, 86_400)),
+    "jwks_stale": (3600.0, _seconds(0, 604_800)),
+    "jwks_cooldown": (30.0, _seconds(0, 3600)),
+    "http_timeout": (5.0, _seconds(0.05, 60)),
+    "max_token_bytes": (16_384, _size),
+    "unsafe_allow_http": (False, _switch),
+}
+#: The keywords of the middleware that StrongDM ID's examples began with -> (field, what its value means there).
+_FORMER_NAMES: dict[str, tuple[str, Callable[[object], object]]] = {
+    "introspection_enabled": ("introspection", lambda value: "always" if _switch(value) else None),
+    "jwks_cache_ttl": ("jwks_max_age", lambda value: value),
+}
+_SECRET_FIELDS = frozenset({"client_secret", "dpop_nonce_secret", "replay_store"})
+
+
+class Settings:
+    """Every setting, checked. `Settings(issuer=..., audience=...)`; what is not given comes from the environment.
+
+    Raises:
+        ConfigurationError: a value is wrong, a key unknown, or two settings contradict each other.
+    """
+
+    issuer: str
+    realms: frozenset[str] | Literal["*"] | None
+    audience: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    token_profile: Literal["strongdm", "rfc9068"]
+    leeway: float
+    dpop: Literal["allowed", "required"]
+    dpop_algorithms: tuple[str, ...]
+    dpop_proof_max_age: float
+    dpop_nonce: Literal["off", "required"]
+    dpop_nonce_secret: tuple[bytes, ...]
+    replay_store: Any
+    introspection: Literal["off", "fallback", "always"]
+    introspection_ttl: float
+    client_id: str | None
+    client_secret: str | None
+    public_url: str | None
+    resource: str | None
+    jwks_max_age: float
+    jwks_stale: float
+    jwks_cooldown: float
+    http_timeout: float
+    max_token_bytes: int
+    unsafe_allow_http: bool
+
+    def __init__(self, **keywords: Unpack[SettingsKeywords]) -> None:
+        self._build(keywords, None, "", os.environ)
+
+    @classmethod
+    def load(
+        cls,
+        keywords: Mapping[str, object],
+        config: Mapping[str, object] | None = None,
+        *,
+        prefix: str = "STRONGDM_",
+        environ: Mapping[str, str] | None = None,
+    ) -> "Settings":
+        """The settings from a framework: keywords, then `config` (keys `prefix` + FIELD), then the environment."""
+        settings = cls.__new__(cls)
+        settings._build(keywords, config, prefix, os.environ if environ is None else environ)
+        return settings
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"Settings are frozen; build new ones with {name}=...")
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}={'...' if name in _SECRET_FIELDS and getattr(self, name) else repr(getattr(self, name))}"
+            for name in Settings.__annotations__
+        )
+        return f"Settings({', '.join(shown)})"
+
+    @property
+    def realm(self) -> str | None:
+        """The realm that `issuer` itself is, when it is realm-qualified; None for a base issuer."""
+        match = _REALM_SUFFIX.search(self.issuer)
+        return match[1] if match else None
+
+    def _build(
+        self,
+        keywords: Mapping[str, object],
+        config: Mapping[str, object] | None,
+        prefix: str,
+        environ: Mapping[str, str],
+    ) -> None:
+        given = _read(environ, "STRONGDM_", "in the environment", blank_is_unset=True)
+        given |= _read(config or {}, prefix, "in the configuration")
+        given |= _read(keywords, None, "as a keyword argument")
+        values: dict[str, Any] = {name: default for name, (default, _) in _FIELDS.items()}
+        for name, (value, spelling, place) in given.items():
+            try:
+                values[name] = _FIELDS[name][1](value)
+            except ValueError as problem:
+                shown = "" if name in _SECRET_FIELDS else f" (got {_shortened(value)})"
+                raise ConfigurationError(f"{spelling} {place} {problem}{shown}") from None
+        _check(values)
+        _warn(values, environ)
+        if not values["dpop_nonce_secret"]:
+            values["dpop_nonce_secret"] = (secrets.token_bytes(32),)
+        for name in Settings.__annotations__:
+            object.__setattr__(self, name, values[name])
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _read(
+    source: Mapping[str, object] | Mapping[str, str], prefix: str | None, place: str, *, blank_is_unset: bool = False
+) -> dict[str, tuple[object, str, str]]:
+    """field -> (value, the key as written, where), for the keys of `source` that are ours. None and "" mean unset."""
+    found: dict[str, tuple[object, str, str]] = {}
+    for key, value in source.items():
+        if prefix is None:
+            name = key
+        elif isinstance(key, str) and key.startswith(prefix):
+            name = key[len(prefix) :].lower()
+        else:
+            continue
+        former = name in _FORMER_NAMES
+        if former:
+            name, meaning = _FORMER_NAMES[name]
+            try:
+                value = meaning(value)
+            except ValueError as problem:
+                raise ConfigurationError(f"{key} {place} {problem} (got {_shortened(value)})") from None
+            if name in found:
+                continue
+        if name not in _FIELDS:
+            close = difflib.get_close_matches(name, _FIELDS, n=1)
+            spelled = (prefix or "") + (close[0].upper() if prefix is not None else close[0]) if close else ""
+            hint = f"did you mean {spelled}?" if close else "known are " + ", ".join(sorted(_FIELDS))
+            raise ConfigurationError(f"{key} {place} is no setting of strongdm-auth; {hint}")
+        blank = isinstance(value, str) and not value.strip() and (blank_is_unset or name not in _SECRET_FIELDS)
+        if value is not None and not blank:
+            found[name] = (value, key, place)
+    return found
+
+
+def _check(values: dict[str, Any]) -> None:
+    """What no field can tell alone."""
+    issuer, realms = values["issuer"], values["realms"]
+    for name in ("issuer", "public_url", "resource"):
+        url = values[name]
+        plain_http_is_fine = values["unsafe_allow_http"] or name == "public_url"
+        if url is not None and (problem := fetch_problem(url, allow_http=plain_http_is_fine)):
+            raise ConfigurationError(
+                f"{name} {problem} (got {_shortened(url)}); use https://, or unsafe_allow_http=True in a closed test network"
+            )
+    if normalise(issuer) is None or ".." in urlsplit(issuer).path or "//" in urlsplit(issuer).path:
+        raise ConfigurationError(
+            f"issuer must be a plain URL such as https://id.example.com (got {_shortened(issuer)})"
+        )
+    if realms is not None and (match := _REALM_SUFFIX.search(issuer)) and realms != frozenset({match[1]}):
+        raise ConfigurationError(
+            f"realms must be left out when issuer already is one realm ({match[1]!r}); or set issuer to the base issuer"
+        )
+    if values["introspection"] != "off" and not (values["client_id"] and values["client_secret"]):
+        raise ConfigurationError(
+            "client_id and client_secret must be set when introspection is on: the issuer asks who is asking (RFC 7662 2.1)"
+        )
+    if values["token_profile"] == "rfc9068" and not values["audience"]:
+        raise ConfigurationError(
+            "audience must be set with token_profile='rfc9068': RFC 9068 4 makes every API check it"
+        )
+
+
+def _warn(values: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    issuer, workers = values["issuer"], environ.get("WEB_CONCURRENCY", "1")
+    doubts = []
+    if values["realms"] is None and not _REALM_SUFFIX.search(issuer):
+        doubts.append(
+            f"realms is not set: agents of every realm of {issuer} are let in. "
+            "Set realms to the ones you mean, or to '*' for any"
+        )
+    if not values["audience"]:
+        doubts.append(
+            "audience is not set: tokens that were issued for other APIs are let in. Set audience to this API's identifier"
+        )
+    several = workers.isdecimal() and int(workers) > 1
+    if several and values["dpop_nonce"] == "required" and not values["dpop_nonce_secret"]:
+        doubts.append(
+            "dpop_nonce_secret is not set and WEB_CONCURRENCY says there are several workers: "
+            "each refuses the others' nonces. Give all of them one secret"
+        )
+    if several and values["replay_store"] == "memory://":
+        doubts.append(
+            "replay_store is memory:// and WEB_CONCURRENCY says there are several workers: "
+            "a proof can be used once in each. Give all of them one store"
+        )
+    if values["unsafe_allow_http"]:
+        doubts.append("unsafe_allow_http is on: whoever sits on the network path to the issuer decides who gets in")
+    for doubt in doubts:
+        warnings.warn(f"strongdm-auth: {doubt}.", SecurityWarning, stacklevel=_caller())
+
+
+def _caller() -> int:
+    """The stack level of the first frame outside this package, where the user's own line is."""
+    level, frame = 1, sys._getframe(1)
+    package = __name__.rpartition(".")[0]
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(package):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+__all__: Sequence[str] = ("ASYMMETRIC_ALGORITHMS", "SecurityWarning", "Settings", "SettingsKeywords")

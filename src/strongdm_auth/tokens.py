@@ -1,0 +1,131 @@
+"""What a route gets: the access token, read and believed. Values only; nothing here decides.
+
+`actor` is the agent now acting, `delegation` the chain from it to the one who acted first (RFC 8693 4.1: only the
+outermost actor and the top-level claims may decide access; the nested ones are information).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+#: Deeper chains are not walked. RFC 8693 names no number; delegation of delegation of an agent is rarely 3 deep.
+MOST_ACTORS = 16
+
+
+class Claims(dict[str, Any]):
+    """A JSON object that cannot be changed, so that one request's view cannot alter what the next one reads."""
+
+    def _frozen(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("claims are read-only; copy them with dict(claims) to change the copy")
+
+    # Any: each of these has a signature of its own in `dict`, and none of them returns.
+    _refuse: Any = _frozen
+    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse
+
+    def __repr__(self) -> str:
+        return f"<Claims {sorted(self)}>"
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[list[tuple[str, Any]]]]:
+        return dict, (list(self.items()),)
+
+
+def _freeze(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Claims({name: _freeze(member) for name, member in value.items()})
+    if isinstance(value, list):
+        return tuple(_freeze(member) for member in value)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """One who acts for another (RFC 8693 4.1). `actor` is the one who acted before it, if any."""
+
+    #: None when the `act` claim is there but is no object with a string `sub`: someone acts, and who cannot be told.
+    subject: str | None
+    issuer: str | None = None
+    actor: "Actor | None" = None
+
+
+def read_actors(act: object) -> tuple[Actor, ...]:
+    """The chain of an `act` claim, outermost first; cut off at `MOST_ACTORS`, the last one then being unknown."""
+    found: list[tuple[str | None, str | None]] = []
+    while act is not None:
+        if not isinstance(act, dict) or len(found) == MOST_ACTORS:
+            found.append((None, None))
+            break
+        subject, issuer = act.get("sub"), act.get("iss")
+        found.append(
+            (subject if isinstance(subject, str) and subject else None, issuer if isinstance(issuer, str) else None)
+        )
+        act = act.get("act")
+    chain: list[Actor] = []
+    for subject, issuer in reversed(found):
+        chain.append(Actor(subject, issuer, chain[-1] if chain else None))
+    return tuple(reversed(chain))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken(Mapping[str, Any]):
+    """A verified access token. Reading it as a mapping reads its claims; `repr` shows neither token nor claims.
+
+    Times are seconds since the epoch.
+    """
+
+    subject: str | None
+    issuer: str
+    #: The realm's name; None for the base issuer.
+    realm: str | None = None
+    scopes: frozenset[str] = frozenset()
+    #: `client_id`, else `azp`.
+    client_id: str | None = None
+    audience: tuple[str, ...] = ()
+    #: None only for an opaque token whose issuer names no end.
+    expires_at: int | float | None = None
+    issued_at: int | float | None = None
+    token_id: str | None = None
+    #: RFC 7638 thumbprint of the key the token is bound to (`cnf.jkt`); None for a bearer token.
+    key_thumbprint: str | None = None
+    #: The one now acting; None when the subject acts itself.
+    actor: Actor | None = None
+    #: All actors, outermost (now acting) first.
+    delegation: tuple[Actor, ...] = ()
+    #: Whether the issuer was asked and said "active" (RFC 7662).
+    introspected: bool = False
+    #: The claims as JSON text: a fifth of the memory of the parsed ones, which most routes never read.
+    _payload: str = field(default="{}", repr=False)
+    _claims: list[Claims] = field(default_factory=list, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<AccessToken subject={self.subject!r} issuer={self.issuer!r} scopes={sorted(self.scopes)}>"
+
+    def __hash__(self) -> int:
+        return hash((self.subject, self.issuer, self._payload))
+
+    @property
+    def claims(self) -> Claims:
+        """The claims, read-only all the way down; a JSON list is a tuple."""
+        if not self._claims:
+            self._claims.append(_freeze(json.loads(self._payload)))
+        return self._claims[0]
+
+    def has_scopes(self, *scopes: str) -> bool:
+        """Whether every one of `scopes` was granted."""
+        return self.scopes.issuperset(scopes)
+
+    def has_any_scope(self, *scopes: str) -> bool:
+        """Whether at least one of `scopes` was granted."""
+        return not self.scopes.isdisjoint(scopes)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.claims[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.claims)
+
+    def __len__(self) -> int:
+        return len(self.claims)
+
+    def __bool__(self) -> bool:
+        return True

@@ -1,0 +1,165 @@
+"""`Verifier` and `AsyncVerifier`: the story with hands and a clock. What every door, and code without a framework, calls."""
+
+import logging
+from typing import TYPE_CHECKING, Any, Unpack
+
+from .challenge import Challenges, Denial
+from .drivers import AsyncDriver, SyncDriver
+from .errors import ConfigurationError, MissingCredentials, Refused, StrongDMAuthError, UseDPoPNonce
+from .flow import Admission, ResourceServer, Story
+from .http import AsyncHTTP, Clock, SyncHTTP, wall_clock
+from .metadata import metadata_url
+from .request import Request, read_credentials
+from .requirement import ANY_TOKEN, Requirement
+from .settings import Settings, SettingsKeywords
+from .tokens import AccessToken
+
+if TYPE_CHECKING:
+    import httpx
+
+_log = logging.getLogger("strongdm_auth")
+
+
+class _Verification:
+    """What both verifiers are: settings, the resource server's rules and memories, a clock."""
+
+    def __init__(self, settings: Settings | None, clock: Clock, keywords: SettingsKeywords) -> None:
+        if settings is not None and keywords:
+            raise ConfigurationError("give a Settings or keyword arguments, not both")
+        self.settings = Settings(**keywords) if settings is None else settings
+        self._server = ResourceServer(self.settings)
+        self._clock = clock
+        resource = self.settings.resource
+        self._challenges = Challenges(
+            dpop_required=self.settings.dpop == "required",
+            dpop_algorithms=self.settings.dpop_algorithms,
+            resource_metadata=None if resource is None else metadata_url(resource),
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} issuer={self.settings.issuer!r}>"
+
+    def denial(self, error: StrongDMAuthError, requirement: Requirement = ANY_TOKEN) -> Denial:
+        """The HTTP answer to a refusal, for the route that asked `requirement`."""
+        nonces = self._server.proofs.nonces
+        nonce = nonces.issue(self._clock()) if isinstance(error, UseDPoPNonce) and nonces is not None else None
+        return self._challenges.denial(error, requirement, nonce=nonce)
+
+    def _admit(self, request: Request, requirement: Requirement, kept: Admission | None) -> "Story[Admission | None]":
+        """Authenticate, unless that was done for this request already; then hold the requirement against the token."""
+        now = self._clock()
+        scheme = None
+        try:
+            if kept is None:
+                if requirement.optional and not request.authorization:
+                    return None
+                kept = yield from self._server.authenticate(request, now, introspect=requirement.introspect)
+            scheme = "Bearer" if kept.token.key_thumbprint is None else "DPoP"
+            if requirement.introspect and not kept.token.introspected:
+                compact = read_credentials(request, self.settings.max_token_bytes).token
+                kept = Admission((yield from self._server.introspect(compact, kept.token, now)), kept.headers)
+            requirement.check(kept.token, now, self.settings.leeway)
+        except Refused as refusal:
+            refusal.scheme = refusal.scheme or scheme
+            if not isinstance(refusal, MissingCredentials):
+                _log.debug("refused: %s", refusal.reason)
+            raise
+        return kept
+
+
+class Verifier(_Verification):
+    """Verifies requests from threads.
+
+    `Verifier(issuer=..., audience=...)` or `Verifier(Settings(...))`. One is made at start-up and shared by all threads;
+    nothing is fetched until the first token comes. `client`: an `httpx.Client` (or httpx2) to use for the issuer.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        /,
+        *,
+        client: "httpx.Client | Any | None" = None,
+        clock: Clock = wall_clock,
+        **keywords: Unpack[SettingsKeywords],
+    ) -> None:
+        super().__init__(settings, clock, keywords)
+        self._http = SyncHTTP(self.settings.http_timeout, client, clock)
+        self._driver = SyncDriver(self._http, self.settings.replay_store, 2 * self.settings.http_timeout + 1, clock)
+
+    def authenticate(self, request: Request) -> AccessToken:
+        """Who sent this request, whatever the route then asks.
+
+        Raises:
+            Refused: nobody who is let in; `denial(error)` is the HTTP answer.
+        """
+        return self._driver.run(self._server.authenticate(request, self._clock())).token
+
+    def authorize(self, request: Request, requirement: Requirement) -> AccessToken | None:
+        """Authenticate, and hold `requirement` against the token. None for an anonymous request to an optional route.
+
+        Raises:
+            Refused: not let in here; `denial(error, requirement)` is the HTTP answer.
+        """
+        admission = self.admit(request, requirement)
+        return None if admission is None else admission.token
+
+    def admit(
+        self, request: Request, requirement: Requirement = ANY_TOKEN, kept: Admission | None = None
+    ) -> Admission | None:
+        """For doors: like `authorize`, with the headers that the answer must carry.
+
+        `kept` is what an earlier call for the same request gave: nothing is authenticated twice, so that a proof is used
+        once and a second decorator costs nothing.
+        """
+        return self._driver.run(self._admit(request, requirement, kept))
+
+    def close(self) -> None:
+        """Close connections to the issuer. Using the verifier afterwards opens new ones."""
+        self._http.close()
+
+
+class AsyncVerifier(_Verification):
+    """Verifies requests in event loops (asyncio); otherwise as `Verifier`. `client`: an `httpx.AsyncClient` (or httpx2).
+
+    It may serve several loops, one after the other or at once.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        /,
+        *,
+        client: "httpx.AsyncClient | Any | None" = None,
+        clock: Clock = wall_clock,
+        **keywords: Unpack[SettingsKeywords],
+    ) -> None:
+        super().__init__(settings, clock, keywords)
+        self._http = AsyncHTTP(self.settings.http_timeout, client, clock)
+        self._driver = AsyncDriver(self._http, self.settings.replay_store, 2 * self.settings.http_timeout + 1, clock)
+
+    async def authenticate(self, request: Request) -> AccessToken:
+        """As `Verifier.authenticate`."""
+        admission = await self._driver.run(self._server.authenticate(request, self._clock()))
+        return admission.token
+
+    async def authorize(self, request: Request, requirement: Requirement) -> AccessToken | None:
+        """As `Verifier.authorize`."""
+        admission = await self.admit(request, requirement)
+        return None if admission is None else admission.token
+
+    async def admit(
+        self, request: Request, requirement: Requirement = ANY_TOKEN, kept: Admission | None = None
+    ) -> Admission | None:
+        """As `Verifier.admit`."""
+        return await self._driver.run(self._admit(request, requirement, kept))
+
+    async def aclose(self) -> None:
+        """Close this event loop's connections to the issuer."""
+        await self._http.aclose()
