@@ -58,7 +58,9 @@ def make_async_verifier(issuer: Issuer, clock: Clock) -> Callable[..., AsyncVeri
     return make
 
 
-def request(token: str | None = None, proof: str | None = None, *, scheme: str | None = None, url: str = URL) -> Request:
+def request(
+    token: str | None = None, proof: str | None = None, *, scheme: str | None = None, url: str = URL
+) -> Request:
     """A GET with these credentials; a proof makes the scheme DPoP unless one is named."""
     headers = {}
     if token is not None:

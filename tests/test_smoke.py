@@ -3,7 +3,7 @@ from collections.abc import Callable
 from strongdm_auth import Verifier
 from strongdm_auth.testing import Issuer
 
-from .conftest import AUDIENCE, request
+from tests.conftest import AUDIENCE, request
 
 
 def test_a_token_of_the_realm_is_let_in(issuer: Issuer, make_verifier: Callable[..., Verifier]) -> None:

@@ -67,6 +67,11 @@ def _arguments(fetch: Fetch, timeout: float) -> dict[str, Any]:
     }
 
 
+def _kept(keep_alive: bool) -> int:
+    """Idle connections to keep. Keys are fetched a few times an hour: a socket kept for that is only one to leak."""
+    return 20 if keep_alive else 0
+
+
 class SyncHTTP:
     """Exchanges for threads.
 
@@ -74,8 +79,9 @@ class SyncHTTP:
     starts anew with each byte. That costs 0.1 ms, a few times an hour (or once an introspection).
     """
 
-    def __init__(self, timeout: float, client: "httpx.Client | Any | None", clock: Clock) -> None:
+    def __init__(self, timeout: float, client: "httpx.Client | Any | None", clock: Clock, *, keep_alive: bool) -> None:
         self._timeout = timeout
+        self._keep_alive = keep_alive
         self._injected = client
         self._clock = clock
         self._lock = threading.Lock()
@@ -108,7 +114,9 @@ class SyncHTTP:
             if self._own is None or self._own[0] != os.getpid():  # a forked child shares no socket with its parent
                 import httpx
 
-                self._own = os.getpid(), httpx.Client(timeout=self._timeout)
+                made = httpx.Client(limits=httpx.Limits(max_keepalive_connections=_kept(self._keep_alive)))
+                self._own = os.getpid(), made
+                weakref.finalize(self, made.close)
             return self._own[1]
 
     def _give_up(self, client: Any) -> None:
@@ -142,8 +150,11 @@ class SyncHTTP:
 class AsyncHTTP:
     """Exchanges for event loops; each loop has a client of its own."""
 
-    def __init__(self, timeout: float, client: "httpx.AsyncClient | Any | None", clock: Clock) -> None:
+    def __init__(
+        self, timeout: float, client: "httpx.AsyncClient | Any | None", clock: Clock, *, keep_alive: bool
+    ) -> None:
         self._timeout = timeout
+        self._keep_alive = keep_alive
         self._injected = client
         self._clock = clock
         self._own: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
@@ -181,5 +192,6 @@ class AsyncHTTP:
         if client is None:
             import httpx
 
-            client = self._own[loop] = httpx.AsyncClient(timeout=self._timeout)
+            limits = httpx.Limits(max_keepalive_connections=_kept(self._keep_alive))
+            client = self._own[loop] = httpx.AsyncClient(limits=limits)
         return client

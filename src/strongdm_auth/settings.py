@@ -168,9 +168,7 @@ def _switch(value: object) -> bool:
 
 
 def _secrets(value: object) -> tuple[bytes, ...]:
-    if isinstance(value, str):
-        value = value.split(",")
-    elif isinstance(value, bytes):
+    if isinstance(value, (str, bytes)):
         value = [value]
     if not isinstance(value, Iterable):
         _wrong("must be a string or a list of strings: the first signs, all verify")
@@ -302,7 +300,7 @@ class Settings:
         prefix: str,
         environ: Mapping[str, str],
     ) -> None:
-        given = _read(environ, "STRONGDM_", "in the environment", blank_is_unset=True)
+        given = _read(environ, "STRONGDM_", "in the environment", environment=True)
         given |= _read(config or {}, prefix, "in the configuration")
         given |= _read(keywords, None, "as a keyword argument")
         values: dict[str, Any] = {name: default for name, (default, _) in _FIELDS.items()}
@@ -326,7 +324,7 @@ def _shortened(value: object) -> str:
 
 
 def _read(
-    source: Mapping[str, object] | Mapping[str, str], prefix: str | None, place: str, *, blank_is_unset: bool = False
+    source: Mapping[str, object] | Mapping[str, str], prefix: str | None, place: str, *, environment: bool = False
 ) -> dict[str, tuple[object, str, str]]:
     """field -> (value, the key as written, where), for the keys of `source` that are ours. None and "" mean unset."""
     found: dict[str, tuple[object, str, str]] = {}
@@ -351,7 +349,9 @@ def _read(
             spelled = (prefix or "") + (close[0].upper() if prefix is not None else close[0]) if close else ""
             hint = f"did you mean {spelled}?" if close else "known are " + ", ".join(sorted(_FIELDS))
             raise ConfigurationError(f"{key} {place} is no setting of strongdm-auth; {hint}")
-        blank = isinstance(value, str) and not value.strip() and (blank_is_unset or name not in _SECRET_FIELDS)
+        blank = isinstance(value, str) and not value.strip() and (environment or name not in _SECRET_FIELDS)
+        if environment and name == "dpop_nonce_secret" and isinstance(value, str):
+            value = value.split(",")  # only here: as a keyword, a secret may have a comma in it
         if value is not None and not blank:
             found[name] = (value, key, place)
     return found

@@ -87,7 +87,9 @@ class Verifier(_Verification):
         **keywords: Unpack[SettingsKeywords],
     ) -> None:
         super().__init__(settings, clock, keywords)
-        self._http = SyncHTTP(self.settings.http_timeout, client, clock)
+        self._http = SyncHTTP(
+            self.settings.http_timeout, client, clock, keep_alive=self.settings.introspection != "off"
+        )
         self._driver = SyncDriver(self._http, self.settings.replay_store, 2 * self.settings.http_timeout + 1, clock)
 
     def authenticate(self, request: Request) -> AccessToken:
@@ -141,7 +143,9 @@ class AsyncVerifier(_Verification):
         **keywords: Unpack[SettingsKeywords],
     ) -> None:
         super().__init__(settings, clock, keywords)
-        self._http = AsyncHTTP(self.settings.http_timeout, client, clock)
+        self._http = AsyncHTTP(
+            self.settings.http_timeout, client, clock, keep_alive=self.settings.introspection != "off"
+        )
         self._driver = AsyncDriver(self._http, self.settings.replay_store, 2 * self.settings.http_timeout + 1, clock)
 
     async def authenticate(self, request: Request) -> AccessToken:

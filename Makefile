@@ -1,0 +1,45 @@
+# Every target sets itself up: a .venv in this folder, packages by pip. Nothing else is needed but Python 3.11+, pip and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types format clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# The demo needs the package and its extras; tests and checks need the dependency group dev on top.
+$(VENV)/.demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[all,demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+demo: $(VENV)/.demo  ## a local issuer, the example apps behind their servers, and an agent that knocks
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.dev  ## all tests
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: lint types test  ## lint, types and tests: what CI runs
+
+lint: $(VENV)/.dev  ## ruff: lint and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev  ## mypy --strict and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: $(VENV)/.dev  ## put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## remove what make made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
