@@ -1,0 +1,111 @@
+"""The route table of the middlewares: which paths are protected, and by what.
+
+    {"/api/protected": {}, "/api/admin": {"scopes": ["admin"]}}
+
+A path matches an entry that it equals or lies below, at a `/` boundary; the longest entry wins. Frameworks differ in how
+they read `//`, `/./`, `;x` or case, so a path is also held against the table as each of those readings would have it, and
+must then satisfy all that match: a path that could reach a protected view is never open. Exemptions work the other way
+round: only a path that reads the same in every way can be exempt.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from .errors import ConfigurationError
+from .requirement import Requirement
+
+_SLASHES = re.compile(r"[/\\]+")
+_MATRIX = re.compile(r";[^/]*")
+
+
+def _plain(path: str) -> str:
+    """The path without what readers disagree on: matrix parameters, repeated slashes, dot segments, case, a last slash."""
+    kept: list[str] = []
+    for segment in _SLASHES.sub("/", _MATRIX.sub("", path)).split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    return "/" + "/".join(kept).casefold()
+
+
+def _is_below(path: str, entry: str) -> bool:
+    return path == entry or entry == "/" or path.startswith(entry + "/")
+
+
+def _entries(paths: Iterable[object], what: str) -> list[str]:
+    found = []
+    for path in paths:
+        if not isinstance(path, str) or not path.startswith("/") or _plain(path) != "/" + path.strip("/").casefold():
+            raise ConfigurationError(f"{what} must name plain paths such as '/api/admin', not {path!r}")
+        found.append("/" + path.strip("/"))
+    return found
+
+
+class RouteTable:
+    """A route table, read and checked once. Ask it with the decoded path that the framework itself routes by.
+
+    Args:
+        protected: path -> a `Requirement`, or its parts as a mapping; `{}` asks for any valid token. None: no table.
+        require: what every path needs, on top of its entry. None with a table: paths that are not in it are open.
+            None without a table: every path needs a valid token.
+        exempt: paths that need nothing, whatever the rest says.
+
+    Raises:
+        ConfigurationError: an entry is no plain path, or its requirement makes no sense.
+    """
+
+    def __init__(
+        self,
+        protected: Mapping[str, Requirement | Mapping[str, object]] | None = None,
+        require: Requirement | None = None,
+        exempt: Iterable[str] = (),
+    ) -> None:
+        if isinstance(exempt, str):
+            exempt = (exempt,)
+        if require is not None and not isinstance(require, Requirement):
+            raise ConfigurationError("require must be a Requirement(...)")
+        if protected is not None and not isinstance(protected, Mapping):
+            raise ConfigurationError("protected_routes must be a mapping such as {'/api/admin': {'scopes': ['admin']}}")
+        self._everywhere = Requirement() if protected is None and require is None else require
+        self._exempt = _entries(exempt, "exempt")
+        protected = protected or {}
+        spelled = dict(zip(_entries(protected, "protected_routes"), protected.values(), strict=True))
+        self._protected = {path: _requirement(path, parts) for path, parts in spelled.items()}
+        self._folded: dict[str, Requirement] = {}
+        for path, requirement in self._protected.items():
+            folded = path.casefold()
+            self._folded[folded] = requirement & self._folded.get(folded, requirement)
+
+    def find(self, path: str) -> Requirement | None:
+        """What a request for `path` needs; None when the path is open."""
+        plain, path = _plain(path), path.rstrip("/") or "/"
+        if plain == path.casefold() and any(_is_below(path, entry) for entry in self._exempt):
+            return None
+        found = self._everywhere
+        for requirement in (_longest(self._protected, path), _longest(self._folded, plain)):
+            if requirement is not None:
+                found = requirement if found is None else found & requirement
+        return found
+
+
+def _longest(table: Mapping[str, Requirement], path: str) -> Requirement | None:
+    while path not in table:
+        if path == "/":
+            return None
+        path = path.rpartition("/")[0] or "/"
+    return table[path]
+
+
+def _requirement(path: str, parts: Requirement | Mapping[str, object]) -> Requirement:
+    if isinstance(parts, Requirement):
+        return parts
+    if not isinstance(parts, Mapping):
+        raise ConfigurationError(
+            f"protected_routes[{path!r}] must be a Requirement, or a mapping such as {{'scopes': ['admin']}}"
+        )
+    try:
+        return Requirement(**parts)  # type: ignore[arg-type]
+    except TypeError:
+        known = ", ".join(Requirement.__slots__)
+        raise ConfigurationError(f"protected_routes[{path!r}] has an unknown part; known are {known}") from None
