@@ -179,36 +179,40 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: str, issuer: Issuer) -> Iterator[str]:
-    """The example app in `folder`, behind its own server; yields its base URL."""
+def serving(folder: str, **settings: str) -> Iterator[str]:
+    """The example app in `folder`, behind its own server and with these settings; yields its base URL."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STRONGDM_")}
+    environment |= {f"STRONGDM_{name.upper()}": value for name, value in settings.items()}
     port = free_port()
-    settings = {
-        "PORT": str(port),
-        "STRONGDM_ISSUER": issuer.url,
-        "STRONGDM_REALMS": ",".join(REALMS),
-        "STRONGDM_AUDIENCE": AUDIENCE,
-    }
-    base = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(
+    with running(
         [sys.executable, "app.py"],
-        cwd=HERE / folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith("STRONGDM_")} | settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        for _ in range(150):
-            if server.poll() is not None:
-                raise SystemExit(f"{folder} did not start:\n{server.communicate()[0].decode()}")
-            try:
-                httpx.get(base + "/health", timeout=1)
-                break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        yield base
-    finally:
-        server.terminate()
-        server.communicate(timeout=10)
+        f"http://127.0.0.1:{port}",
+        "/health",
+        HERE / folder,
+        environment | {"PORT": str(port)},
+    ):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running(command: list[str], base: str, path: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    """A server as a process of its own, once `path` answers; stopped by its process id."""
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as server:
+        try:
+            for _ in range(200):
+                try:
+                    httpx.get(base + path, timeout=1)
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.1)
+                if server.poll() is not None:
+                    raise RuntimeError(f"{command} did not start:\n{server.communicate()[0].decode()}")
+            yield
+        finally:
+            server.terminate()
+            server.communicate(timeout=20)
 
 
 def ask(client: httpx.Client, line: Line, base: str) -> tuple[str, bool]:
@@ -224,7 +228,8 @@ def main() -> int:
     wrong = 0
     with ExitStack() as apps, httpx.Client() as client:
         with Issuer(realms=(*REALMS, "mallory")).serve() as issuer:
-            bases = {name: apps.enter_context(serving(folder, issuer)) for folder, name in APPS.items()}
+            settings = {"issuer": issuer.url, "realms": ",".join(REALMS), "audience": AUDIENCE}
+            bases = {name: apps.enter_context(serving(folder, **settings)) for folder, name in APPS.items()}
             print(f"Issuer {issuer.url}, realms {', '.join(issuer.realms)}. The API lets in {' and '.join(REALMS)}.\n")
             print(f"{'who knocks':<36} {'asks':<16} {'should get':<12} {'  '.join(f'{name:<26}' for name in bases)}")
             agents = Agents(issuer)

@@ -102,7 +102,7 @@ def _requirement(path: str, parts: Requirement | Mapping[str, object]) -> Requir
         return parts
     if not isinstance(parts, Mapping):
         raise ConfigurationError(
-            f"protected_routes[{path!r}] must be a Requirement, or a mapping such as {{'scopes': ['admin']}}"
+            f"protected_routes[{path!r}] must be a Requirement or its parts, such as {{'scopes': ['admin']}}"
         )
     try:
         return Requirement(**parts)  # type: ignore[arg-type]

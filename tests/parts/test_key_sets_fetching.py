@@ -53,9 +53,7 @@ def test_the_first_token_fetches_discovery_and_then_the_keys(world: World, key: 
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_without_a_discovery_document_the_keys_are_below_the_issuer(
-    world: World, key: SigningKey, status: int
-) -> None:
+def test_without_a_discovery_document_the_keys_are_below_the_issuer(world: World, key: SigningKey, status: int) -> None:
     world.publish(key)
     world.answers[ALPHA + DISCOVERY] = Answer(status=status)
     assert status_of(world.verifier(), world.token(key)) == 200

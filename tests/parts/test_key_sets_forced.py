@@ -108,9 +108,7 @@ def test_random_kids_force_one_attempt_a_cooldown_whatever_the_issuer_answers(
     assert len(world.calls) == 4
 
 
-def test_random_kids_do_not_keep_the_background_refresh_away(
-    world: World, key: SigningKey, verifier: Verifier
-) -> None:
+def test_random_kids_do_not_keep_the_background_refresh_away(world: World, key: SigningKey, verifier: Verifier) -> None:
     world.clock.advance(900)
     assert status_of(verifier, world.token(key)) == 200
     settle()

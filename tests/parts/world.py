@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -12,7 +12,7 @@ import httpx
 from strongdm_auth import AsyncVerifier, Refused, Verifier
 from strongdm_auth.testing import Clock, SigningKey, unsigned_token
 
-from ..conftest import AUDIENCE, request
+from tests.conftest import AUDIENCE, request
 
 ISSUER = "https://id.example.com"
 DISCOVERY = "/.well-known/openid-configuration"
@@ -54,13 +54,14 @@ class _Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 @dataclass(frozen=True)
 class Answer:
-    """What one URL answers. `fault` is raised in its stead; a `gate` keeps it back."""
+    """What one URL answers. `fault` is raised in its stead; a `gate` keeps it back, and an event loop waits for `delay`."""
 
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     fault: Exception | None = None
     gate: Gate | None = None
+    delay: float = 0.0
 
     def response(self) -> httpx.Response:
         if self.fault is not None:
@@ -86,6 +87,8 @@ class _Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         answer = self._world.answer_to(request)
         if answer.gate is not None:
             await answer.gate.wait_in_loop()
+        if answer.delay:
+            await asyncio.sleep(answer.delay)
         return answer.response()
 
 
@@ -123,8 +126,7 @@ class World:
     def hold(self, url: str) -> Gate:
         """Keep this URL's answer back until the gate is opened."""
         gate = self.gate()
-        answer = self.answers[url]
-        self.answers[url] = Answer(answer.body, answer.status, answer.headers, answer.fault, gate)
+        self.answers[url] = replace(self.answers[url], gate=gate)
         return gate
 
     def gate(self) -> Gate:
