@@ -22,7 +22,7 @@ from . import errors
 from .challenge import Denial
 from .errors import ConfigurationError, StrongDMAuthError
 from .flow import VARY, Admission
-from .metadata import metadata_document, metadata_path
+from .metadata import Metadata
 from .request import EnvironRequest
 from .requirement import ANY_TOKEN, Requirement, RequirementKeywords
 from .settings import Settings, SettingsKeywords
@@ -119,8 +119,8 @@ class StrongDMAuth:
             app.after_request(_finish)
             app.register_error_handler(StrongDMAuthError, self._render)
         verifiers[self] = Verifier(settings)
-        if settings.resource is not None:
-            _serve_metadata(app, settings)
+        if metadata := Metadata.of(settings):
+            app.add_url_rule(metadata.path, _METADATA_ENDPOINT, lambda: _response(metadata))
 
     def verify_request(self, requirement: Requirement = ANY_TOKEN) -> AccessToken:
         """Authenticate the current request, once however often it is called, and hold `requirement` against the token.
@@ -182,7 +182,7 @@ class StrongDMAuth:
         wanted = _requirement(requirement, parts)
 
         def guard() -> None:
-            if flask.request.endpoint != _METADATA_ENDPOINT and not _is_preflight(flask.request):
+            if flask.request.endpoint != _METADATA_ENDPOINT and not EnvironRequest(flask.request.environ).is_preflight:
                 self._admit(wanted)
 
         target.before_request(guard)
@@ -253,17 +253,8 @@ def _requirement(requirement: Requirement | None, parts: RequirementKeywords) ->
     return requirement & Requirement(**parts) if parts else requirement
 
 
-def _response(denial: Denial) -> flask.Response:
+def _response(denial: Denial | Metadata) -> flask.Response:
     return flask.Response(denial.body, denial.status, list(denial.headers))
-
-
-def _is_preflight(request: flask.Request) -> bool:
-    """Fetch standard, CORS-preflight request: it carries no credentials by design, and reaches no view of an API."""
-    return (
-        request.method == "OPTIONS"
-        and "Origin" in request.headers
-        and "Access-Control-Request-Method" in request.headers
-    )
 
 
 def _finish(response: flask.Response) -> flask.Response:
@@ -282,13 +273,3 @@ def _finish(response: flask.Response) -> flask.Response:
 
 
 _METADATA_ENDPOINT = "strongdm_auth_metadata"
-
-
-def _serve_metadata(app: flask.Flask, settings: Settings) -> None:
-    document = metadata_document(settings)
-
-    def metadata() -> flask.Response:
-        headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "max-age=3600"}
-        return flask.Response(document, content_type="application/json", headers=headers)
-
-    app.add_url_rule(metadata_path(cast(str, settings.resource)), _METADATA_ENDPOINT, metadata)

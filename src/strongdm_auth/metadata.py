@@ -1,6 +1,7 @@
 """The protected resource metadata document (RFC 9728): where it is, and what it says. Never made from a Host header."""
 
 import json
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from .settings import Settings
@@ -19,19 +20,34 @@ def metadata_url(resource: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{metadata_path(resource)}"
 
 
-def metadata_document(settings: Settings) -> bytes:
-    """The document as JSON; only what this API enforces, and no empty members (RFC 9728 2, 3.2)."""
-    realms = settings.realms if isinstance(settings.realms, frozenset) else None
-    base = settings.issuer.removesuffix("/")
-    servers = (
-        [settings.issuer] if realms is None or settings.realm else [f"{base}/realms/{name}" for name in sorted(realms)]
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The document as an answer that doors serve to anyone, from any origin (RFC 9728 3.2, 7.1)."""
+
+    path: str
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = (
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "max-age=3600"),
+        ("Access-Control-Allow-Origin", "*"),
     )
-    document: dict[str, object] = {
-        "resource": settings.resource,
-        "authorization_servers": servers,
-        "bearer_methods_supported": ["header"],
-        "dpop_signing_alg_values_supported": list(settings.dpop_algorithms),
-    }
-    if settings.dpop == "required":
-        document["dpop_bound_access_tokens_required"] = True
-    return json.dumps(document).encode() + b"\n"
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Metadata | None":
+        """The document for these settings; None where no `resource` is set. Only what this API enforces, nothing empty."""
+        if settings.resource is None:
+            return None
+        base = settings.issuer.removesuffix("/")
+        servers = [settings.issuer]
+        if settings.realm is None and isinstance(settings.realms, frozenset):
+            servers = [f"{base}/realms/{name}" for name in sorted(settings.realms)]
+        document: dict[str, object] = {
+            "resource": settings.resource,
+            "authorization_servers": servers,
+            "bearer_methods_supported": ["header"],
+            "dpop_signing_alg_values_supported": list(settings.dpop_algorithms),
+        }
+        if settings.dpop == "required":
+            document["dpop_bound_access_tokens_required"] = True
+        return cls(metadata_path(settings.resource), json.dumps(document).encode() + b"\n")

@@ -85,6 +85,12 @@ class EnvironRequest(Request):
         self.dpop = () if dpop is None else (dpop,)
 
     @property
+    def is_preflight(self) -> bool:
+        """A CORS preflight (Fetch standard): it carries no credentials by design, and reaches no view of an API."""
+        environ = self._environ
+        return self.method == "OPTIONS" and "HTTP_ORIGIN" in environ and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+
+    @property
     def origin(self) -> str:
         environ = self._environ
         scheme: str = environ["wsgi.url_scheme"]
@@ -111,9 +117,75 @@ class EnvironRequest(Request):
         return quote(mount + below, safe=_PATH_SAFE) or "/"
 
     @property
+    def route_path(self) -> str:
+        """The decoded path below the mount, which an app's own routes speak of; PEP 3333 keeps UTF-8 in latin-1."""
+        path: str = self._environ.get("PATH_INFO", "") or "/"
+        return path.encode("latin-1", "replace").decode("utf-8", "replace")
+
+    @property
     def query(self) -> str:
         query: str = self._environ.get("QUERY_STRING", "")
         return query
+
+
+class ScopeRequest(Request):
+    """A request, or a websocket's handshake, from an ASGI scope."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        self._scope = scope
+        self.method = scope.get("method", "GET")  # a websocket's handshake is a GET (RFC 6455 4.1)
+        authorization: tuple[str, ...] = ()
+        dpop: tuple[str, ...] = ()
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization += (value.decode("latin-1"),)
+            elif name == b"dpop":
+                dpop += (value.decode("latin-1"),)
+        self.authorization = authorization
+        self.dpop = dpop
+
+    @property
+    def origin(self) -> str:
+        scope = self._scope
+        # The handshake is an HTTP request, and its URI an http one (RFC 6455 4.1): that is what `htu` names.
+        scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", "http"), scope.get("scheme", "http"))
+        for name, value in scope["headers"]:
+            if name == b"host":
+                return f"{scheme}://{value.decode('latin-1')}"
+        host, port = scope.get("server") or ("localhost", None)
+        return f"{scheme}://{host}" + (f":{port}" if port else "")
+
+    @property
+    def path(self) -> str:
+        """As it was sent, where the server tells and says the same as the decoded path; the mount's prefix is part of it."""
+        decoded: str = self._scope["path"]
+        sent: bytes = self._scope.get("raw_path") or b""
+        sent = sent.partition(b"?")[0]
+        if sent and unquote_to_bytes(sent) == decoded.encode("utf-8", "surrogateescape"):
+            return sent.decode("latin-1")
+        return quote(decoded, safe=_PATH_SAFE, errors="surrogateescape") or "/"
+
+    @property
+    def query(self) -> str:
+        query: bytes = self._scope.get("query_string", b"")
+        return query.decode("latin-1")
+
+    @property
+    def route_path(self) -> str:
+        """The decoded path below the mount (`root_path`), which an app's own routes speak of."""
+        path: str = self._scope["path"]
+        mount: str = self._scope.get("root_path", "").rstrip("/")
+        return path[len(mount) :] or "/" if path == mount or path.startswith(mount + "/") else path
+
+    @property
+    def is_preflight(self) -> bool:
+        """A CORS preflight (Fetch standard): it carries no credentials by design, and reaches no view of an API."""
+        if self.method != "OPTIONS":
+            return False
+        names = {name for name, _ in self._scope["headers"]}
+        return b"origin" in names and b"access-control-request-method" in names
 
 
 class Credentials(NamedTuple):

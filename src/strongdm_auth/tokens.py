@@ -129,3 +129,36 @@ class AccessToken(Mapping[str, Any]):
 
     def __bool__(self) -> bool:
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a framework's `request.user` is: the subject of a token, or nobody. It has what Starlette and Django ask for."""
+
+    token: AccessToken | None = None
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether there is a token."""
+        return self.token is not None
+
+    @property
+    def identity(self) -> str:
+        """The subject; empty for nobody."""
+        return (self.token.subject or "") if self.token is not None else ""
+
+    display_name = identity
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """What stands for the token of a request that needs none: no scopes, and false."""
+
+    scopes: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return False
+
+
+NOBODY = Principal()
+ANONYMOUS = Anonymous()

@@ -32,11 +32,14 @@ class FlaskDoor:
 
     def send(self, method: str, path: str, query: str, headers: Headers) -> Answer:
         url = f"{BASE}{path}" + (f"?{query}" if query else "")
-        response = self._client.open(url, method=method, headers=_as_a_server_joins(headers))
+        response = self._client.open(url, method=method, headers=as_a_server_joins(headers))
         return Answer.of(response.status_code, list(response.headers), response.data)
 
+    def close(self) -> None:
+        """Nothing: what it holds ends with it."""
 
-def _as_a_server_joins(headers: Headers) -> Headers:
+
+def as_a_server_joins(headers: Headers) -> Headers:
     """WSGI servers hand a repeated field over as one value (RFC 9110 5.3); gunicorn, uWSGI and mod_wsgi with a comma."""
     joined: dict[str, str] = {}
     for name, value in headers:

@@ -8,17 +8,26 @@ import pytest
 from strongdm_auth.testing import Issuer
 from tests.contract import Answer, Case, Headers, World, frozen_settings
 from tests.contract_cases import CASES
+from tests.doors import asgi_doors
 from tests.doors.flask_door import FlaskDoor
+from tests.doors.wsgi_door import WSGIDoor
 
 
 class Door(Protocol):
     def send(self, method: str, path: str, query: str, headers: Headers) -> Answer: ...
+
+    def close(self) -> None: ...
 
 
 #: A further door is one line here and one file beside this one.
 DOORS: dict[str, Callable[[dict[str, Any]], Door]] = {
     "flask": lambda settings: FlaskDoor(settings, asynchronous=False),
     "flask-async": lambda settings: FlaskDoor(settings, asynchronous=True),
+    "asgi": asgi_doors.asgi,
+    "starlette": asgi_doors.starlette,
+    "fastapi": asgi_doors.fastapi,
+    "fastapi-installed": asgi_doors.fastapi_installed,
+    "wsgi": WSGIDoor,
 }
 
 
@@ -29,8 +38,11 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def apps() -> dict[tuple[str, str], Door]:
-    return {}
+def apps() -> Iterator[dict[tuple[str, str], Door]]:
+    apps: dict[tuple[str, str], Door] = {}
+    yield apps
+    for app in apps.values():
+        app.close()
 
 
 @pytest.mark.parametrize("door", DOORS)

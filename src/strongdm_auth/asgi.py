@@ -1,0 +1,127 @@
+"""The ASGI door: a middleware for any ASGI app, and the ground that the Starlette and FastAPI doors stand on.
+
+    app = StrongDMAuthMiddleware(app, audience="https://api.example.com", exempt=["/health"])
+
+Pure ASGI, no framework imported. The scope is copied and never changed; lifespan and unknown types pass through. It
+decides nothing: which path needs what is `RouteTable`'s to say, and who gets in the verifier's.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, TypeAlias, Unpack
+
+from .challenge import Denial
+from .errors import Refused
+from .flow import VARY, Admission
+from .headers import merged
+from .metadata import Metadata
+from .request import ScopeRequest
+from .requirement import Requirement
+from .routes import RouteTable
+from .settings import SettingsKeywords
+from .tokens import ANONYMOUS, NOBODY, Principal
+from .verifier import AsyncVerifier
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: Where a scope keeps what authentication gave for its request, by verifier: a second door never authenticates again.
+SLOT = "strongdm_auth"
+#: RFC 6455 7.4.1: the peer violates a policy. For servers without the denial response extension.
+POLICY_VIOLATION = 1008
+
+
+class StrongDMAuthMiddleware:
+    """Lets agents into an ASGI app.
+
+    Args:
+        app: the app behind it.
+        protected_routes: path -> `Requirement` or its parts; see `RouteTable`. Paths that are not in it are open.
+        require: what every path needs. Without it and without `protected_routes`, every path needs a valid token.
+        exempt: paths that need nothing.
+        settings: see the README's table; what is not given comes from the environment.
+
+    For the app, `scope["auth"]` is the `AccessToken` (an empty stand-in on open paths) and `scope["user"]` a
+    `Principal`, which Starlette's `request.auth`, `request.user` and `@requires` read.
+
+    Raises:
+        ConfigurationError: a setting or a route is wrong; at construction.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        protected_routes: Mapping[str, Requirement | Mapping[str, object]] | None = None,
+        require: Requirement | None = None,
+        exempt: Iterable[str] = (),
+        **settings: Unpack[SettingsKeywords],
+    ) -> None:
+        self.app = app
+        self._routes = RouteTable(protected_routes, require, exempt)
+        self.verifier = AsyncVerifier(**settings)
+        self._metadata = Metadata.of(self.verifier.settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, self._closing(send))
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        request = ScopeRequest(scope)
+        if self._metadata is not None and serves(self._metadata, scope):
+            return await answer(self._metadata, scope, send)
+        requirement = None if request.is_preflight else self._routes.find(request.route_path)
+        if requirement is None:
+            return await self.app({**scope, "auth": ANONYMOUS, "user": NOBODY}, receive, send)
+        kept: dict[Any, Admission] = scope.get(SLOT) or {}
+        try:
+            admission = await self.verifier.admit(request, requirement, kept.get(self.verifier))
+        except Refused as refusal:
+            return await answer(self.verifier.denial(refusal, requirement), scope, send)
+        inner = {**scope, SLOT: kept, "auth": ANONYMOUS, "user": NOBODY}
+        if admission is None:
+            return await self.app(inner, receive, with_headers(send, (VARY,)))
+        kept[self.verifier] = admission
+        inner["auth"], inner["user"] = admission.token, Principal(admission.token)
+        return await self.app(inner, receive, with_headers(send, admission.headers))
+
+    def _closing(self, send: Send) -> Send:
+        """`send` for the lifespan: connections to the issuer end with the app."""
+
+        async def sending(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                await self.verifier.aclose()
+            await send(message)
+
+        return sending
+
+
+def serves(metadata: Metadata, scope: Scope) -> bool:
+    """Whether the RFC 9728 document is what is asked for."""
+    return scope["path"] == metadata.path and scope.get("method") in ("GET", "HEAD")
+
+
+async def answer(denial: Denial | Metadata, scope: Scope, send: Send) -> None:
+    """Answer in the app's place. A websocket gets the same as a denial response, or a close where the server has none."""
+    kind = "http.response"
+    if scope["type"] == "websocket":
+        kind = "websocket.http.response"
+        if kind not in scope.get("extensions", {}):
+            return await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})
+    headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in denial.headers]
+    headers.append((b"content-length", str(len(denial.body)).encode("ascii")))
+    await send({"type": f"{kind}.start", "status": denial.status, "headers": headers})
+    return await send({"type": f"{kind}.body", "body": denial.body})
+
+
+def with_headers(send: Send, added: tuple[tuple[str, str], ...]) -> Send:
+    """`send`, with the headers of an admission put on the answer's own."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": merged(message.get("headers", ()), added)}
+        await send(message)
+
+    return sending

@@ -1,0 +1,83 @@
+"""The WSGI door: a middleware for any WSGI app (PEP 3333), no framework imported. It decides nothing.
+
+    app = StrongDMAuthMiddleware(app, audience="https://api.example.com", exempt=["/health"])
+
+Behind it, `environ["strongdm_auth.token"]` is the `AccessToken`; None on paths that need none.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Unpack
+
+from .challenge import Denial
+from .errors import Refused
+from .flow import VARY
+from .headers import merged
+from .metadata import Metadata
+from .request import EnvironRequest
+from .requirement import Requirement
+from .routes import RouteTable
+from .settings import SettingsKeywords
+from .verifier import Verifier
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: Where the app finds the token.
+TOKEN = "strongdm_auth.token"
+
+
+class StrongDMAuthMiddleware:
+    """Lets agents into a WSGI app; the arguments are those of the ASGI door.
+
+    Raises:
+        ConfigurationError: a setting or a route is wrong; at construction.
+    """
+
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        *,
+        protected_routes: Mapping[str, Requirement | Mapping[str, object]] | None = None,
+        require: Requirement | None = None,
+        exempt: Iterable[str] = (),
+        **settings: Unpack[SettingsKeywords],
+    ) -> None:
+        self.app = app
+        self._routes = RouteTable(protected_routes, require, exempt)
+        self.verifier = Verifier(**settings)
+        self._metadata = Metadata.of(self.verifier.settings)
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        request = EnvironRequest(environ)
+        path = request.route_path
+        if self._metadata is not None and path == self._metadata.path and request.method in ("GET", "HEAD"):
+            return _answer(self._metadata, start_response)
+        environ[TOKEN] = None
+        requirement = None if request.is_preflight else self._routes.find(path)
+        if requirement is None:
+            return self.app(environ, start_response)
+        try:
+            admission = self.verifier.admit(request, requirement)
+        except Refused as refusal:
+            return _answer(self.verifier.denial(refusal, requirement), start_response)
+        if admission is not None:
+            environ[TOKEN] = admission.token
+        return self.app(environ, _adding((VARY,) if admission is None else admission.headers, start_response))
+
+
+def _answer(denial: Denial | Metadata, start_response: "StartResponse") -> Iterable[bytes]:
+    status = f"{denial.status} {HTTPStatus(denial.status).phrase}"
+    start_response(status, [*denial.headers, ("Content-Length", str(len(denial.body)))])
+    return [denial.body]
+
+
+def _adding(added: tuple[tuple[str, str], ...], start_response: "StartResponse") -> "StartResponse":
+    """`start_response`, with the headers of an admission put on the app's own."""
+
+    def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
+        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in merged(pairs, added)]
+        return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+    return starting
