@@ -68,7 +68,35 @@ _HOMES = {
     "UseDPoPNonce": "errors",
     "Verifier": "verifier",
 }
-__all__ = sorted([*_HOMES, "__version__"])
+__all__ = [
+    "AccessDenied",
+    "AccessToken",
+    "Actor",
+    "Admission",
+    "AsyncVerifier",
+    "ConfigurationError",
+    "Delegation",
+    "Denial",
+    "InsufficientScope",
+    "InsufficientUserAuthentication",
+    "InvalidDPoPProof",
+    "InvalidRequest",
+    "InvalidToken",
+    "MemoryReplayStore",
+    "MissingCredentials",
+    "Refused",
+    "ReplayStore",
+    "Request",
+    "Requirement",
+    "SecurityWarning",
+    "Settings",
+    "StrongDMAuth",
+    "StrongDMAuthError",
+    "TemporarilyUnavailable",
+    "UseDPoPNonce",
+    "Verifier",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

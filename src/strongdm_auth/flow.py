@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from .claims import ClaimRules, read_access_token
-from .dpop import ProofRules
+from .dpop import Proof, ProofRules
 from .errors import InvalidDPoPProof, InvalidToken, Refused, TemporarilyUnavailable
 from .introspection import Answer, Introspection
 from .issuers import Issuers, WrongDiscovery, discovery_url, endpoint, read_discovery
@@ -132,13 +132,15 @@ class ResourceServer:
                 token = self._not_expired(verified.token, now)
             else:
                 token, now = yield from self._verify(credentials, digest, now)  # 2 to 5
-            headers, now = yield from self._check_binding(credentials, request, token, digest, now)  # 6, 7
+            proof = self._check_binding(credentials, request, token, digest, now)  # 6
+            if proof is not None and not (yield from self._first_use(proof, now)):  # 7
+                raise InvalidDPoPProof("dpop.replayed")
             if introspect or self.settings.introspection == "always":
                 token = yield from self.introspect(credentials.token, token, now)  # 8
         except Refused as refusal:
             refusal.scheme = credentials.scheme
             raise
-        return Admission(token, headers)
+        return Admission(token, self._headers(proof, now))
 
     def introspect(self, compact: str, token: AccessToken, now: float) -> "Story[AccessToken]":
         """Ask the issuer whether a token, all else about which is good, was revoked; unless it has been asked."""
@@ -191,16 +193,16 @@ class ResourceServer:
 
     def _check_binding(
         self, credentials: Credentials, request: Request, token: AccessToken, digest: bytes, now: float
-    ) -> "Story[tuple[tuple[tuple[str, str], ...], float]]":
-        """Bound is bound, whatever the scheme (RFC 9449 7.1, 7.2): a bound token passes with its proof, on first use."""
+    ) -> Proof | None:
+        """Bound is bound, whatever the scheme (RFC 9449 7.1, 7.2): a bound token's proof; None for an unbound token."""
         thumbprint = token.key_thumbprint
         if thumbprint is None:
             if credentials.scheme == "DPoP" or self.settings.dpop == "required":
                 raise InvalidToken("token.unbound")
-            return _ADMITTED, now
+            return None
         if credentials.scheme != "DPoP":
             raise InvalidToken("token.bound")
-        proof = self.proofs.check(
+        return self.proofs.check(
             credentials.proofs,
             method=request.method,
             uri=request.uri(self.settings.public_url),
@@ -208,22 +210,22 @@ class ResourceServer:
             ath=encode_segment(digest),
             thumbprint=thumbprint,
         )
-        key = replay_key(thumbprint, proof.jti)
-        if self.replay is not None:
-            try:
-                first = self.replay.first_use(key, thumbprint, proof.expires_at, now)
-            except ReplayStoreFull:
-                raise TemporarilyUnavailable("replay.unavailable") from None
-        else:
-            try:
-                first = yield FirstUse(key, thumbprint, proof.expires_at, now)
-            except Unreachable:
-                raise TemporarilyUnavailable("replay.unavailable") from None
-        if first is not True:
-            raise InvalidDPoPProof("dpop.replayed")
-        if proof.renew_nonce and self.proofs.nonces is not None:  # RFC 9449 8.2: such an answer must not be stored
-            return (VARY, ("DPoP-Nonce", self.proofs.nonces.issue(now)), ("Cache-Control", "no-store")), now
-        return _ADMITTED, now
+
+    def _first_use(self, proof: Proof, now: float) -> "Story[bool]":
+        """Whether this proof was never used. Only a store's own True says so; one that cannot answer is an outage."""
+        key = replay_key(proof.thumbprint, proof.jti)
+        try:
+            if self.replay is not None:
+                return self.replay.first_use(key, proof.thumbprint, proof.expires_at, now) is True
+            return (yield FirstUse(key, proof.thumbprint, proof.expires_at, now)) is True
+        except (ReplayStoreFull, Unreachable):
+            raise TemporarilyUnavailable("replay.unavailable") from None
+
+    def _headers(self, proof: Proof | None, now: float) -> tuple[tuple[str, str], ...]:
+        if proof is None or not proof.renew_nonce or self.proofs.nonces is None:
+            return _ADMITTED
+        # An answer with a nonce must not be stored (RFC 9449 8.2).
+        return (VARY, ("DPoP-Nonce", self.proofs.nonces.issue(now)), ("Cache-Control", "no-store"))
 
     def _have_keys(self, keys: IssuerKeys, now: float) -> "Story[float]":
         """See to it that the issuer's keys may serve; wait only when there are none. Returns the time.

