@@ -46,6 +46,8 @@ class Fetch:
     url: str
     headers: tuple[tuple[str, str], ...] = (("Accept", "application/json"),)
     form: bytes | None = None
+    #: Seconds it may take, where that is less than `http_timeout`: two exchanges for one purpose share it.
+    within: float | None = None
 
 
 class Reply(NamedTuple):
@@ -261,12 +263,13 @@ class ResourceServer:
 
     def _refresh(self, keys: IssuerKeys, flight: Flight, now: float, *, forced: bool = False) -> "Story[float]":
         """Fetch an issuer's keys: discovery, then the set (or where it was last found). Returns the time."""
+        since = now
         try:
             try:
                 jwks_uri = keys.jwks_uri if forced else None
                 if jwks_uri is None:
                     jwks_uri, now = yield from self._discover(keys.issuer, "jwks_uri", "jwks")
-                reply: Reply = yield Fetch(jwks_uri)
+                reply: Reply = yield Fetch(jwks_uri, within=self._left(since, now))
                 now = reply.at
                 if reply.status != 200:
                     if reply.status in _NO_SUCH_DOCUMENT and self.issuers.invented(keys):
@@ -297,19 +300,25 @@ class ResourceServer:
             raise Unreachable(f"discovery answered with status {reply.status}")
         return url or endpoint(issuer, fallback), reply.at
 
+    def _left(self, since: float, now: float) -> float:
+        """What is left of `http_timeout`; something always is, lest a clock that jumps make an outage."""
+        return max(self.settings.http_timeout - max(now - since, 0.0), 0.1)
+
     def _ask(self, compact: str, digest: bytes, now: float) -> "Story[tuple[Answer, float]]":
         """The issuer's answer about a token (RFC 7662), remembered or asked for."""
         introspection = self.introspection
         if not introspection.possible:  # a route asks for it, and the settings have no credentials to ask with
             raise TemporarilyUnavailable("introspection.unavailable")
-        document = introspection.remembered(digest, now)
+        document, since = introspection.remembered(digest, now), now
         if document is None:
             try:
                 if self.introspection_url is None or now >= self.introspection_url_until:
                     url, now = yield from self._discover(self.settings.issuer, "introspection_endpoint", "introspect")
                     self.introspection_url, self.introspection_url_until = url, now + self.settings.jwks_max_age
                 headers, form = introspection.question(compact)
-                reply: Reply = yield Fetch(self.introspection_url, tuple(headers.items()), form)
+                reply: Reply = yield Fetch(
+                    self.introspection_url, tuple(headers.items()), form, within=self._left(since, now)
+                )
                 now = reply.at
                 if reply.status != 200:
                     raise Unreachable(f"introspection answered with status {reply.status}")

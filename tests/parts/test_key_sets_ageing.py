@@ -140,7 +140,6 @@ def test_a_cold_start_with_the_issuer_down_is_503_and_tries_once_a_cooldown(worl
 
 def test_retry_after_says_when_the_next_attempt_is_made(world: World, key: SigningKey) -> None:
     from strongdm_auth import TemporarilyUnavailable
-
     from tests.conftest import request
 
     world.publish(key)

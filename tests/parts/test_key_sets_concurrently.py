@@ -13,8 +13,8 @@ import pytest
 
 from strongdm_auth import AsyncVerifier, Verifier
 from strongdm_auth.testing import SigningKey
-
 from tests.conftest import request
+
 from .world import ALPHA, DISCOVERY, Answer, World, async_status_of, issuer_of, settle, settle_tasks, status_of
 
 

@@ -11,7 +11,6 @@ import httpx
 
 from strongdm_auth import AsyncVerifier, Refused, Verifier
 from strongdm_auth.testing import Clock, SigningKey, unsigned_token
-
 from tests.conftest import AUDIENCE, request
 
 ISSUER = "https://id.example.com"

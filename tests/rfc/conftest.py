@@ -7,7 +7,7 @@ import pytest
 from strongdm_auth import Verifier
 from strongdm_auth.testing import Clock, DPoPKey, Issuer
 
-from .support import Caller
+from .support import Caller, MakeVerifier
 
 
 @pytest.fixture
@@ -24,3 +24,11 @@ def dpop_key() -> DPoPKey:
 def caller(issuer: Issuer, clock: Clock, dpop_key: DPoPKey) -> Caller:
     """An agent of realm alpha whose token is bound to `dpop_key`."""
     return Caller(issuer, clock, dpop_key)
+
+
+@pytest.fixture
+def asking(issuer: Issuer, make_verifier: MakeVerifier) -> MakeVerifier:
+    """Makes verifiers that introspect; the mode is the first argument."""
+    client = issuer.client("api", realm="alpha")
+    credentials = {"client_id": client.client_id, "client_secret": client.client_secret}
+    return lambda mode, **settings: make_verifier(introspection=mode, **(credentials | settings))

@@ -157,6 +157,21 @@ def watched_verifier(
     return Verifier(client=httpx.Client(transport=recorder), clock=clock, **settings), recorder
 
 
+def opaque_token(issuer: Issuer, **overrides: Any) -> str:
+    """A reference token of realm alpha that the default verifier lets in where introspection is on."""
+    return issuer.opaque_token(
+        "cli_agent", **({"realm": "alpha", "audience": AUDIENCE, "scopes": ["read"]} | overrides)
+    )
+
+
+def script_introspection(issuer: Issuer, **members: Any) -> None:
+    """The issuer's next answers about any token: an honest one with these members laid over; `...` removes one."""
+    honest = {name: value for name, value in honest_claims().items() if name not in ("iat", "jti", "client_id")}
+    document = honest | {"active": True, "token_type": "Bearer", "exp": int(NOW) + 600} | members
+    body = json.dumps({name: value for name, value in document.items() if value is not ...})
+    issuer.answer("/introspect", body=body.encode())
+
+
 def background_refreshes_end() -> None:
     """Waits for the refreshes that a verifier runs in threads of their own."""
     for thread in threading.enumerate():

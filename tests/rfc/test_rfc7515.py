@@ -101,7 +101,7 @@ BAD_JSON = {
     "form feed": b"\x0c{}",
     "cut short": b'{"x": ',
     "too deep": b'{"x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}",
-    "too deep, cut short": b'{"x": ' * 5_000,
+    "too deep, cut short": b'{"x":' * 2_000,
     "a number of 5,000 digits": b'{"x": ' + b"1" * 5_000 + b"}",
 }
 
@@ -216,13 +216,26 @@ def test_json_serialisations_are_no_tokens(issuer: Issuer, verifier: Verifier) -
     assert refused(verifier, request(b64(text.encode()))).status_code == 401
 
 
-@pytest.mark.parametrize("spoil", ["{0}=.{1}.{2}", "{0}.{1}=.{2}", "{0}.{1}.{2}=", "{0}.{1}.{2}==", "{0}.{1}.{2}+"])
-def test_a_token_with_padding_or_the_other_alphabet_is_refused(issuer: Issuer, verifier: Verifier, spoil: str) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "status"),
+    [
+        ("{0}=.{1}.{2}", 400),  # not even a b64token (RFC 6750 2.1)
+        ("{0}.{1}=.{2}", 400),
+        ("{0}.{1}.{2}=", 401),
+        ("{0}.{1}.{2}==", 401),
+        ("{0}.{1}.{2}+", 401),
+        ("{0}.{1}/.{2}", 401),
+        ("{0}~.{1}.{2}", 401),
+    ],
+)
+def test_a_token_with_padding_or_the_other_alphabet_is_refused(
+    issuer: Issuer, verifier: Verifier, spoil: str, status: int
+) -> None:
     """RFC 7515 2; checklist 10: one token, one spelling."""
     token = mint(issuer, alg="ES256")
     assert verifier.authenticate(request(token))
     error = refused(verifier, request(spoil.format(*token.split("."))))
-    assert error.status_code == 401
+    assert (error.status_code, error.reason in ("credentials.malformed", "token.malformed")) == (status, True)
 
 
 def test_a_signature_with_stray_bits_is_not_the_same_token_again(issuer: Issuer, verifier: Verifier) -> None:
