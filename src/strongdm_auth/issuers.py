@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from cachetools import LRUCache
 
+from .fields import REALM_NAME
 from .keys import IssuerKeys
-from .settings import REALM_NAME, Settings
+from .settings import Settings
 from .urls import fetch_problem
 
 #: Realms with proven keys kept at once, where any realm is let in. A set is about 10 KB.

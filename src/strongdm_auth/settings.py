@@ -6,39 +6,31 @@ unknown key is a `ConfigurationError` that names the field, the problem and the 
 """
 
 import difflib
-import math
 import os
 import re
 import secrets
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NoReturn, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
+from .fields import (
+    parse_algorithms,
+    parse_choice,
+    parse_names,
+    parse_realms,
+    parse_replay_store,
+    parse_seconds,
+    parse_secret_list,
+    parse_size,
+    parse_switch,
+    parse_text,
+    parse_url,
+)
 from .urls import fetch_problem, normalise
 
-#: Every asymmetric JWS algorithm of the IANA registry that the JOSE library verifies. None is symmetric (RFC 8725 3.1).
-ASYMMETRIC_ALGORITHMS = frozenset(
-    [
-        "RS256",
-        "RS384",
-        "RS512",
-        "PS256",
-        "PS384",
-        "PS512",
-        "ES256",
-        "ES384",
-        "ES512",
-        "ES256K",
-        "EdDSA",
-        "Ed25519",
-        "Ed448",
-    ]
-)
-#: One path segment without escapes: what a realm's name may be, so that `iss` can smuggle nothing into a URL.
-REALM_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}", re.ASCII)
 #: RFC 9068 4: leeway is "usually no more than a few minutes".
 MOST_LEEWAY = 600.0
 _REALM_SUFFIX = re.compile(r"/realms/([^/]+)$")
@@ -79,150 +71,36 @@ class SettingsKeywords(TypedDict, total=False):
     jwks_cache_ttl: float | str | None
 
 
-def _wrong(problem: str) -> NoReturn:
-    raise ValueError(problem)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        _wrong("must be a string")
-    return value
-
-
-def _url(value: object) -> str:
-    url = _text(value)
-    if problem := fetch_problem(url, allow_http=True):
-        _wrong(f"{problem}; use for example https://id.example.com")
-    if "?" in url:
-        _wrong("must not have a query; remove everything from '?' on")
-    return url
-
-
-def _names(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = value.split(",")
-    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
-        _wrong("must be a string (comma-separated) or a list of strings")
-    names = [_text(name).strip() for name in value]
-    found = tuple(dict.fromkeys(name for name in names if name))
-    return found or _wrong("must name at least one; leave it out to get the default")
-
-
-def _algorithms(value: object) -> tuple[str, ...]:
-    names = _names(value)
-    for name in names:
-        if name.lower() == "none" or name.upper().startswith("HS"):
-            _wrong(f"must not name {name!r}: only asymmetric algorithms can tell who signed (RFC 8725 3.1, 3.2)")
-        if name not in ASYMMETRIC_ALGORITHMS:
-            _wrong(f"names the unknown algorithm {name!r}; known are {', '.join(sorted(ASYMMETRIC_ALGORITHMS))}")
-    return names
-
-
-def _realms(value: object) -> frozenset[str] | Literal["*"]:
-    names = _names(value)
-    if names == ("*",):
-        return "*"
-    for name in names:
-        if not REALM_NAME.fullmatch(name) or ".." in name:
-            _wrong(
-                f"names {name!r}, which is no realm name; give the last path segment of its issuer, or '*' for any realm"
-            )
-    return frozenset(names)
-
-
-def _choice(*choices: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        return value if isinstance(value, str) and value in choices else _wrong(f"must be one of {', '.join(choices)}")
-
-    return parse
-
-
-def _seconds(least: float, most: float) -> Callable[[object], float]:
-    def parse(value: object) -> float:
-        problem = f"must be a number of seconds from {least:g} to {most:g}, for example {max(least, min(30, most)):g}"
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            _wrong(problem)
-        try:
-            seconds = float(value)
-        except (ValueError, OverflowError):
-            _wrong(problem)
-        return seconds if math.isfinite(seconds) and least <= seconds <= most else _wrong(problem)
-
-    return parse
-
-
-def _size(value: object) -> int:
-    problem = "must be a whole number of bytes from 256 to 1048576, for example 16384"
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or not str(value).isdecimal():
-        _wrong(problem)
-    return int(value) if 256 <= int(value) <= 1_048_576 else _wrong(problem)
-
-
-def _switch(value: object) -> bool:
-    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in known:
-        return known[value.lower()]
-    return _wrong("must be true or false")
-
-
-def _secrets(value: object) -> tuple[bytes, ...]:
-    if isinstance(value, (str, bytes)):
-        value = [value]
-    if not isinstance(value, Iterable):
-        _wrong("must be a string or a list of strings: the first signs, all verify")
-    found = []
-    for secret in value:
-        if not isinstance(secret, (str, bytes)):
-            _wrong("must be a string or a list of strings: the first signs, all verify")
-        found.append(secret.encode() if isinstance(secret, str) else secret)
-    if not found or not all(secret.strip() for secret in found):
-        _wrong("must not be empty; make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'")
-    return tuple(secret.strip() for secret in found)
-
-
-def _replay_store(value: object) -> object:
-    if not isinstance(value, str):
-        return (
-            value
-            if callable(getattr(value, "first_use", None))
-            else _wrong("must be a URL such as memory://, or an object with a method first_use(key, owner, until, now)")
-        )
-    return value if value == "memory://" else _wrong("must be memory:// or an object with a method first_use")
-
-
-_UNSET = object()
 #: field -> (default, parser). The defaults are the contract; change one and the documentation changes with it.
 _FIELDS: dict[str, tuple[Any, Callable[[object], Any]]] = {
-    "issuer": ("https://id.strongdm.ai", _url),
-    "realms": (None, _realms),
-    "audience": ((), _names),
-    "algorithms": (("RS256", "ES256", "EdDSA", "Ed25519"), _algorithms),
-    "token_profile": ("strongdm", _choice("strongdm", "rfc9068")),
-    "leeway": (30.0, _seconds(0, MOST_LEEWAY)),
-    "dpop": ("allowed", _choice("allowed", "required")),
-    "dpop_algorithms": (("ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519"), _algorithms),
-    "dpop_proof_max_age": (60.0, _seconds(1, 3600)),
-    "dpop_nonce": ("off", _choice("off", "required")),
-    "dpop_nonce_secret": (None, _secrets),
-    "replay_store": ("memory://", _replay_store),
-    "introspection": ("off", _choice("off", "fallback", "always")),
-    "introspection_ttl": (60.0, _seconds(0, 86_400)),
-    "client_id": (None, _text),
-    "client_secret": (None, _text),
-    "public_url": (None, _url),
-    "resource": (None, _url),
-    "jwks_max_age": (900.0, _seconds(0, 86_400)),
-    "jwks_stale": (3600.0, _seconds(0, 604_800)),
-    "jwks_cooldown": (30.0, _seconds(0, 3600)),
-    "http_timeout": (5.0, _seconds(0.05, 60)),
-    "max_token_bytes": (16_384, _size),
-    "unsafe_allow_http": (False, _switch),
+    "issuer": ("https://id.strongdm.ai", parse_url),
+    "realms": (None, parse_realms),
+    "audience": ((), parse_names),
+    "algorithms": (("RS256", "ES256", "EdDSA", "Ed25519"), parse_algorithms),
+    "token_profile": ("strongdm", parse_choice("strongdm", "rfc9068")),
+    "leeway": (30.0, parse_seconds(0, MOST_LEEWAY)),
+    "dpop": ("allowed", parse_choice("allowed", "required")),
+    "dpop_algorithms": (("ES256", "ES384", "RS256", "PS256", "EdDSA", "Ed25519"), parse_algorithms),
+    "dpop_proof_max_age": (60.0, parse_seconds(1, 3600)),
+    "dpop_nonce": ("off", parse_choice("off", "required")),
+    "dpop_nonce_secret": (None, parse_secret_list),
+    "replay_store": ("memory://", parse_replay_store),
+    "introspection": ("off", parse_choice("off", "fallback", "always")),
+    "introspection_ttl": (60.0, parse_seconds(0, 86_400)),
+    "client_id": (None, parse_text),
+    "client_secret": (None, parse_text),
+    "public_url": (None, parse_url),
+    "resource": (None, parse_url),
+    "jwks_max_age": (900.0, parse_seconds(0, 86_400)),
+    "jwks_stale": (3600.0, parse_seconds(0, 604_800)),
+    "jwks_cooldown": (30.0, parse_seconds(0, 3600)),
+    "http_timeout": (5.0, parse_seconds(0.05, 60)),
+    "max_token_bytes": (16_384, parse_size),
+    "unsafe_allow_http": (False, parse_switch),
 }
 #: The keywords of the middleware that StrongDM ID's examples began with -> (field, what its value means there).
 _FORMER_NAMES: dict[str, tuple[str, Callable[[object], object]]] = {
-    "introspection_enabled": ("introspection", lambda value: "always" if _switch(value) else None),
+    "introspection_enabled": ("introspection", lambda value: "always" if parse_switch(value) else None),
     "jwks_cache_ttl": ("jwks_max_age", lambda value: value),
 }
 _SECRET_FIELDS = frozenset({"client_secret", "dpop_nonce_secret", "replay_store"})
@@ -280,6 +158,9 @@ class Settings:
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"Settings are frozen; build new ones with {name}=...")
 
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"Settings are frozen; {name} stays")
+
     def __repr__(self) -> str:
         shown = (
             f"{name}={'...' if name in _SECRET_FIELDS and getattr(self, name) else repr(getattr(self, name))}"
@@ -319,7 +200,7 @@ class Settings:
 
 
 def _shortened(value: object) -> str:
-    text = repr(value)
+    text = re.sub(r"//[^/@]*@", "//...@", repr(value))  # a password may stand before the host of a wrong URL
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -421,6 +302,3 @@ def _caller() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(package):
         level, frame = level + 1, frame.f_back
     return level
-
-
-__all__: Sequence[str] = ("ASYMMETRIC_ALGORITHMS", "SecurityWarning", "Settings", "SettingsKeywords")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from strongdm_auth.dpop import ProofRules
 from strongdm_auth.errors import Refused
-from strongdm_auth.settings import ASYMMETRIC_ALGORITHMS, Settings
+from strongdm_auth.fields import ASYMMETRIC_ALGORITHMS
+from strongdm_auth.settings import Settings
 from strongdm_auth.testing.keys import access_token_hash
 
 # Of these settings only the ones for proofs matter here; the others are named so that nothing needs a warning.

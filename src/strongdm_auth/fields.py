@@ -1,0 +1,144 @@
+"""What the value of a setting must look like: one parser a kind of field. A parser gives the value back as the verifier
+wants it, or raises ValueError with the problem and the fix, in words that go after the field's name.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, NoReturn
+
+from .urls import fetch_problem
+
+#: Every asymmetric JWS algorithm of the IANA registry that the JOSE library verifies. None is symmetric (RFC 8725 3.1).
+ASYMMETRIC_ALGORITHMS = frozenset(
+    [
+        "RS256",
+        "RS384",
+        "RS512",
+        "PS256",
+        "PS384",
+        "PS512",
+        "ES256",
+        "ES384",
+        "ES512",
+        "ES256K",
+        "EdDSA",
+        "Ed25519",
+        "Ed448",
+    ]
+)
+#: One path segment without escapes: what a realm's name may be, so that `iss` can smuggle nothing into a URL.
+REALM_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}", re.ASCII)
+
+
+def _wrong(problem: str) -> NoReturn:
+    raise ValueError(problem)
+
+
+def parse_text(value: object) -> str:
+    if not isinstance(value, str):
+        _wrong("must be a string")
+    return value
+
+
+def parse_url(value: object) -> str:
+    url = parse_text(value)
+    if problem := fetch_problem(url, allow_http=True):
+        _wrong(f"{problem}; use for example https://id.example.com")
+    if "?" in url:
+        _wrong("must not have a query; remove everything from '?' on")
+    return url
+
+
+def parse_names(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = value.split(",")
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
+        _wrong("must be a string (comma-separated) or a list of strings")
+    names = [parse_text(name).strip() for name in value]
+    found = tuple(dict.fromkeys(name for name in names if name))
+    return found or _wrong("must name at least one; leave it out to get the default")
+
+
+def parse_algorithms(value: object) -> tuple[str, ...]:
+    names = parse_names(value)
+    for name in names:
+        if name.lower() == "none" or name.upper().startswith("HS"):
+            _wrong(f"must not name {name!r}: only asymmetric algorithms can tell who signed (RFC 8725 3.1, 3.2)")
+        if name not in ASYMMETRIC_ALGORITHMS:
+            _wrong(f"names the unknown algorithm {name!r}; known are {', '.join(sorted(ASYMMETRIC_ALGORITHMS))}")
+    return names
+
+
+def parse_realms(value: object) -> frozenset[str] | Literal["*"]:
+    names = parse_names(value)
+    if names == ("*",):
+        return "*"
+    for name in names:
+        if not REALM_NAME.fullmatch(name) or ".." in name:
+            _wrong(
+                f"names {name!r}, which is no realm name; give the last path segment of its issuer, or '*' for any realm"
+            )
+    return frozenset(names)
+
+
+def parse_choice(*choices: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        return value if isinstance(value, str) and value in choices else _wrong(f"must be one of {', '.join(choices)}")
+
+    return parse
+
+
+def parse_seconds(least: float, most: float) -> Callable[[object], float]:
+    def parse(value: object) -> float:
+        problem = f"must be a number of seconds from {least:g} to {most:g}, for example {max(least, min(30, most)):g}"
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            _wrong(problem)
+        try:
+            seconds = float(value)
+        except (ValueError, OverflowError):
+            _wrong(problem)
+        return seconds if math.isfinite(seconds) and least <= seconds <= most else _wrong(problem)
+
+    return parse
+
+
+def parse_size(value: object) -> int:
+    problem = "must be a whole number of bytes from 256 to 1048576, for example 16384"
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or not str(value).isdecimal():
+        _wrong(problem)
+    return int(value) if 256 <= int(value) <= 1_048_576 else _wrong(problem)
+
+
+def parse_switch(value: object) -> bool:
+    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    return _wrong("must be true or false")
+
+
+def parse_secret_list(value: object) -> tuple[bytes, ...]:
+    if isinstance(value, (str, bytes)):
+        value = [value]
+    if not isinstance(value, Iterable):
+        _wrong("must be a string or a list of strings: the first signs, all verify")
+    found = []
+    for secret in value:
+        if not isinstance(secret, (str, bytes)):
+            _wrong("must be a string or a list of strings: the first signs, all verify")
+        found.append(secret.encode() if isinstance(secret, str) else secret)
+    if not found or not all(secret.strip() for secret in found):
+        _wrong("must not be empty; make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'")
+    return tuple(secret.strip() for secret in found)
+
+
+def parse_replay_store(value: object) -> object:
+    if not isinstance(value, str):
+        return (
+            value
+            if callable(getattr(value, "first_use", None))
+            else _wrong("must be a URL such as memory://, or an object with a method first_use(key, owner, until, now)")
+        )
+    return value if value == "memory://" else _wrong("must be memory:// or an object with a method first_use")
