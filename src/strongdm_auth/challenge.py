@@ -22,6 +22,8 @@ from .requirement import ANY_TOKEN, Requirement
 
 #: The protection space (RFC 9110 11.5), named where a challenge has nothing else to say.
 REALM = "api"
+#: What a script of another origin may read, where the app's CORS policy lets it in at all (RFC 9449 8).
+EXPOSED = ("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce")
 #: RFC 6750 3: what error and error_description may be made of.
 _NOT_IN_A_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5B\x5D-\x7E]")
 
@@ -56,6 +58,8 @@ class Challenges:
             headers.append(("WWW-Authenticate", self._challenge(error, requirement)))
         if nonce is not None:
             headers.append(("DPoP-Nonce", nonce))
+        if headers[-1][0] in ("WWW-Authenticate", "DPoP-Nonce"):
+            headers.append(EXPOSED)
         body = {"error": error.error, "error_description": error.message}
         return Denial(error.status_code, tuple(headers), json.dumps(body).encode() + b"\n")
 

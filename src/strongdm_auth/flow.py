@@ -13,6 +13,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from .challenge import EXPOSED
 from .claims import ClaimRules, read_access_token
 from .dpop import Proof, ProofRules
 from .errors import InvalidDPoPProof, InvalidToken, Refused, TemporarilyUnavailable
@@ -36,7 +37,11 @@ _Result = TypeVar("_Result")
 
 
 class Unreachable(Exception):
-    """Thrown into a story: the exchange came to nothing. The text is for the log."""
+    """Thrown into a story: the exchange came to nothing. The text is for the log; `status` the HTTP one, if it came to that."""
+
+    def __init__(self, text: str, *, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class ResourceServer:
         try:
             digest = hashlib.sha256(credentials.token.encode("ascii")).digest()
             verified = self.verified.get(digest)
-            if verified is not None and now >= verified.keys.refresh_at:
+            if verified is not None and not verified.keys.fresh(now):
                 now = yield from self._have_keys(verified.keys, now)
             if verified is not None and verified.key.live:
                 token = self._not_expired(verified.token, now)
@@ -218,16 +223,19 @@ class ResourceServer:
         key = replay_key(proof.thumbprint, proof.jti)
         try:
             if self.replay is not None:
-                return self.replay.first_use(key, proof.thumbprint, proof.expires_at, now) is True
-            return (yield FirstUse(key, proof.thumbprint, proof.expires_at, now)) is True
+                return self.replay.first_use(key, proof.thumbprint, proof.expires_at, now)
+            first = yield FirstUse(key, proof.thumbprint, proof.expires_at, now)
         except (ReplayStoreFull, Unreachable):
             raise TemporarilyUnavailable("replay.unavailable") from None
+        if not isinstance(first, bool):
+            raise TemporarilyUnavailable("replay.unavailable")
+        return first
 
     def _headers(self, proof: Proof | None, now: float) -> tuple[tuple[str, str], ...]:
         if proof is None or not proof.renew_nonce or self.proofs.nonces is None:
             return _ADMITTED
         # An answer with a nonce must not be stored (RFC 9449 8.2).
-        return (VARY, ("DPoP-Nonce", self.proofs.nonces.issue(now)), ("Cache-Control", "no-store"))
+        return (VARY, ("DPoP-Nonce", self.proofs.nonces.issue(now)), ("Cache-Control", "no-store"), EXPOSED)
 
     def _have_keys(self, keys: IssuerKeys, now: float) -> "Story[float]":
         """See to it that the issuer's keys may serve; wait only when there are none. Returns the time.
@@ -235,19 +243,30 @@ class ResourceServer:
         Raises:
             TemporarilyUnavailable: there are none, and they cannot be had.
         """
-        if keys.usable(now):
-            if keys.refresh_due(now) and (flight := keys.begin(now, forced=False)):
-                yield Background(self._refresh(keys, flight, now))
+        if keys.fresh(now):
             return now
-        for _ in range(2):  # a flight that was joined may have failed, or have been given up by who began it
+        if keys.usable(now):
+            if keys.wait_after_failure(now) == 0 and (flight := keys.begin(now, forced=False)):
+                refresh = self._refresh(keys, flight, now)
+                if keys.given_up:  # as where each request has an event loop of its own, and tasks end with it
+                    return (yield from refresh)
+                yield Background(refresh)
+            return now
+        while (
+            True
+        ):  # who began the flight that was joined may have given up; then another may begin, perhaps this request
             if (wait := keys.wait_after_failure(now)) > 0:
+                if keys.unknown_to_issuer:
+                    raise InvalidToken("token.issuer")
                 raise TemporarilyUnavailable("keys.unavailable", retry_after=wait)
-            if not keys.fetching(now) and self.issuers.invented(keys) and (wait := self.issuers.take_from_budget(now)):
+            mine = not keys.fetching(now)
+            if mine and self.issuers.invented(keys) and (wait := self.issuers.take_from_budget(now)):
                 raise TemporarilyUnavailable("keys.busy", retry_after=wait)
-            now = yield from self._fetch_or_join(keys, now, forced=False)
+            before, now = now, (yield from self._fetch_or_join(keys, now, forced=False))
             if keys.usable(now):
                 return now
-        raise TemporarilyUnavailable("keys.unavailable", retry_after=keys.wait_after_failure(now) or 1)
+            if (mine and keys.wait_after_failure(now) == 0) or now - before > self.settings.http_timeout:
+                raise TemporarilyUnavailable("keys.unavailable", retry_after=1)
 
     def _fetch_or_join(self, keys: IssuerKeys, now: float, *, forced: bool) -> "Story[float]":
         flight = keys.begin(now, forced=forced)
@@ -272,14 +291,12 @@ class ResourceServer:
                 reply: Reply = yield Fetch(jwks_uri, within=self._left(since, now))
                 now = reply.at
                 if reply.status != 200:
-                    if reply.status in _NO_SUCH_DOCUMENT and self.issuers.invented(keys):
-                        keys.failed(flight, now)
-                        raise InvalidToken("token.issuer")  # the issuer itself says that there is no such realm
-                    raise Unreachable(f"status {reply.status}")
+                    raise Unreachable(f"status {reply.status}", status=reply.status)
                 found = read_key_set(parse_object(reply.body))
             except (Unreachable, Malformed, UnusableKeySet, WrongDiscovery) as fault:
                 keys.jwks_uri = None
-                keys.failed(flight, now)
+                unknown = getattr(fault, "status", None) in _NO_SUCH_DOCUMENT and self.issuers.invented(keys)
+                keys.failed(flight, now, unknown_to_issuer=unknown)
                 _log.warning("keys of %s cannot be had: %s", keys.issuer, fault)
             else:
                 if keys.learn(flight, found, jwks_uri, now):

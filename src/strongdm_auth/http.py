@@ -63,7 +63,8 @@ def _arguments(fetch: Fetch, timeout: float) -> dict[str, Any]:
         "content": fetch.form,
         "headers": [*fetch.headers, ("Accept-Encoding", "identity")],
         "follow_redirects": False,
-        "timeout": timeout,
+        # A little more than our own deadline, which is over all of it and comes first.
+        "timeout": timeout + 0.05,
     }
 
 
@@ -71,16 +72,12 @@ def _seconds(fetch: Fetch, timeout: float) -> float:
     return timeout if fetch.within is None else min(fetch.within, timeout)
 
 
-def _kept(keep_alive: bool) -> int:
-    """Idle connections to keep. Keys are fetched a few times an hour: a socket kept for that is only one to leak."""
-    return 20 if keep_alive else 0
-
-
 class SyncHTTP:
     """Exchanges for threads.
 
     An exchange runs in a thread of its own, so that its deadline holds however the server behaves: a socket timeout
-    starts anew with each byte. That costs 0.1 ms, a few times an hour (or once an introspection).
+    starts anew with each byte. That costs 0.1 ms, a few times an hour (or once an introspection). A GET, for keys, also has
+    a client of its own, so that cutting it off cuts off nothing else; introspection shares one that keeps connections.
     """
 
     def __init__(self, timeout: float, client: "httpx.Client | Any | None", clock: Clock, *, keep_alive: bool) -> None:
@@ -89,50 +86,64 @@ class SyncHTTP:
         self._injected = client
         self._clock = clock
         self._lock = threading.Lock()
-        self._own: tuple[int, Any] | None = None
+        self._tls: Any = None
+        self._shared: tuple[int, Any] | None = None
 
     def exchange(self, fetch: Fetch) -> Reply:
         """Do it. Raises Unreachable when nothing came of it, at `http_timeout` at the latest."""
-        client, seconds = self._client(), _seconds(fetch, self._timeout)
+        seconds = _seconds(fetch, self._timeout)
+        client, mine = self._client(fetch)
         landed: Future[Reply] = Future()
-        arguments = (client, fetch, seconds, landed)
-        threading.Thread(
+        arguments = (client, mine, fetch, seconds, landed)
+        thread = threading.Thread(
             target=self._exchange_in_thread, args=arguments, name="strongdm-auth-fetch", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as fault:  # no more threads
+            raise Unreachable("no thread to fetch with") from fault
         try:
             return landed.result(seconds)
         except TimeoutError:
-            self._give_up(client)
+            self._cut_off(client)
             raise Unreachable(f"no answer within {seconds:g} s") from None
 
     def close(self) -> None:
-        """Close the connections of the client that was made here; the next exchange makes a new one."""
+        """Close the connections that are kept; the next exchange makes new ones."""
         with self._lock:
-            own, self._own = self._own, None
-        if own is not None and own[0] == os.getpid():
-            own[1].close()
+            shared, self._shared = self._shared, None
+        if shared is not None and shared[0] == os.getpid():
+            shared[1].close()
 
-    def _client(self) -> Any:
+    def _client(self, fetch: Fetch) -> tuple[Any, bool]:
+        """A client, and whether it is for this exchange alone."""
         if self._injected is not None:
-            return self._injected
-        with self._lock:
-            if self._own is None or self._own[0] != os.getpid():  # a forked child shares no socket with its parent
-                import httpx
+            return self._injected, False
+        import httpx
 
-                made = httpx.Client(limits=httpx.Limits(max_keepalive_connections=_kept(self._keep_alive)))
-                self._own = os.getpid(), made
-                weakref.finalize(self, made.close)
-            return self._own[1]
-
-    def _give_up(self, client: Any) -> None:
-        """Cut off an exchange that overran; whatever else went over the same connections was the same issuer's."""
         with self._lock:
-            if self._own is not None and self._own[1] is client:
-                self._own = None
+            if self._tls is None:
+                self._tls = httpx.create_ssl_context()  # 15 ms, once
+            if fetch.form is None or not self._keep_alive:
+                return httpx.Client(verify=self._tls), True
+            if (
+                self._shared is None or self._shared[0] != os.getpid()
+            ):  # a forked child shares no socket with its parent
+                self._shared = os.getpid(), httpx.Client(verify=self._tls)
+                weakref.finalize(self, self._shared[1].close)
+            return self._shared[1], False
+
+    def _cut_off(self, client: Any) -> None:
+        """Close the connections of an exchange that overran; its thread then ends."""
+        with self._lock:
+            if self._shared is not None and self._shared[1] is client:
+                self._shared = None
         if client is not self._injected:
             client.close()
 
-    def _exchange_in_thread(self, client: Any, fetch: Fetch, seconds: float, landed: "Future[Reply]") -> None:
+    def _exchange_in_thread(
+        self, client: Any, mine: bool, fetch: Fetch, seconds: float, landed: "Future[Reply]"
+    ) -> None:
         give_up_at = time.monotonic() + seconds
         try:
             with client.stream(**_arguments(fetch, seconds)) as response:
@@ -145,9 +156,12 @@ class SyncHTTP:
         except Unreachable as fault:
             landed.set_exception(fault)
         except Exception as fault:  # whatever a client or a transport raises: the fetch came to nothing
-            landed.set_exception(Unreachable(f"{type(fault).__name__}"))
+            landed.set_exception(Unreachable(type(fault).__name__))
         else:
             landed.set_result(reply)
+        finally:
+            if mine:
+                client.close()
 
 
 class AsyncHTTP:
@@ -196,6 +210,7 @@ class AsyncHTTP:
         if client is None:
             import httpx
 
-            limits = httpx.Limits(max_keepalive_connections=_kept(self._keep_alive))
+            # Keys are fetched a few times an hour: a socket kept for that is only one to leak when its loop ends.
+            limits = httpx.Limits(max_keepalive_connections=20 if self._keep_alive else 0)
             client = self._own[loop] = httpx.AsyncClient(limits=limits)
         return client

@@ -37,6 +37,9 @@ RSA_EXPONENT_BITS = 33
 #: RFC 7517, 7518, 8037: members that only a private or symmetric key has (RFC 9449 4.3 check 7).
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
+#: Levels of JSON objects and lists. A delegation chain of 16 actors has 17; whoever reads claims may walk them recursively.
+MOST_DEPTH = 32
+
 _CURVES: dict[str, tuple[EllipticCurve, int]] = {
     "P-256": (SECP256R1(), 32),
     "P-384": (SECP384R1(), 48),
@@ -142,7 +145,24 @@ def parse_object(text: bytes) -> dict[str, Any]:
         raise Malformed("not JSON") from fault
     if not isinstance(value, dict):
         raise Malformed("not a JSON object")
+    if document.count("{") + document.count("[") > MOST_DEPTH and _is_deeper(value, MOST_DEPTH):
+        raise Malformed("JSON that is nested too deeply")
     return value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Level by level, so that what nests is not walked by something that nests."""
+    level = [value]
+    for _ in range(depth):
+        level = [
+            member
+            for container in level
+            for member in (container.values() if isinstance(container, dict) else container)
+            if isinstance(member, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def is_numeric_date(value: object) -> TypeGuard[int | float]:

@@ -19,6 +19,8 @@ from .jose import UnusableKey, VerificationKey, import_public_key
 MOST_KEYS = 100
 #: Keys tried for one token at the most: several may share a `kid`, or a token may name none. Each try is a signature check.
 MOST_CANDIDATES = 4
+#: A request's time may be this much older than that of the set it meets: it was read before the set was learned.
+CLOCK_JITTER = 60.0
 #: Requests that may wait for one flight; more are told to come back (503), so that a hanging issuer cannot tie up a server.
 MOST_WAITING = 128
 
@@ -48,13 +50,14 @@ def read_key_set(document: Mapping[str, object]) -> list[VerificationKey]:
 class Flight:
     """One fetch under way. Whoever began it must end it; others may wait for `landed`, from any thread or event loop."""
 
-    __slots__ = ("landed", "lost_at", "sequence", "waiting")
+    __slots__ = ("begun_at", "landed", "sequence", "settled", "waiting")
 
-    def __init__(self, sequence: int, lost_at: float) -> None:
+    def __init__(self, sequence: int, begun_at: float) -> None:
         self.landed: Future[None] = Future()
         self.sequence = sequence
-        #: After this moment it is taken for lost (a fork, a killed thread), and another may begin.
-        self.lost_at = lost_at
+        self.begun_at = begun_at
+        #: Whether it came back, with a set or with nothing; one that ends otherwise was given up by who began it.
+        self.settled = False
         self.waiting = 0
 
 
@@ -75,9 +78,11 @@ class IssuerKeys:
         self._flight: Flight | None = None
         self._sequence = 0
         self._learned = 0
-        self._failed_at = self._forced_at = -math.inf
-        #: From here on the keys should be refreshed, and from there on they no longer serve.
-        self.refresh_at = self.dead_at = -math.inf
+        self._failed_at = self._forced_at = self._learned_at = -math.inf
+        #: Whether the last refresh was given up; the next one is then not left to the background.
+        self.given_up = False
+        #: Whether the issuer itself said, last, that it knows no such realm.
+        self.unknown_to_issuer = False
 
     def __repr__(self) -> str:
         return f"<IssuerKeys {self.issuer} keys={len(self._keys)}>"
@@ -89,11 +94,11 @@ class IssuerKeys:
 
     def usable(self, now: float) -> bool:
         """Whether the keys may serve: fetched, and not past jwks_max_age + jwks_stale."""
-        return now < self.dead_at
+        return now - self._learned_at < self._max_age + self._stale
 
-    def refresh_due(self, now: float) -> bool:
-        """Whether it is time for a fetch in the background, and one may begin."""
-        return now >= self.refresh_at and self._flight_under_way(now) is None and self.wait_after_failure(now) == 0
+    def fresh(self, now: float) -> bool:
+        """Whether they need no refresh: not past jwks_max_age, nor from a future that a clock was set back from."""
+        return -CLOCK_JITTER <= now - self._learned_at < self._max_age
 
     def find(self, kid: str | None, alg: str) -> tuple[VerificationKey, ...]:
         """The keys a token with this header may be signed with, `MOST_CANDIDATES` at the most.
@@ -122,7 +127,7 @@ class IssuerKeys:
                     return None
                 self._forced_at = now
             self._sequence += 1
-            self._flight = Flight(self._sequence, now + self._flight_time)
+            self._flight = Flight(self._sequence, now)
             return self._flight
 
     def join(self, now: float) -> Flight | None:
@@ -159,19 +164,21 @@ class IssuerKeys:
                 if key.kid is not None:
                     by_kid[key.kid] = (*by_kid.get(key.kid, ()), key)
             self._keys, self._by_kid, self.jwks_uri = tuple(kept), by_kid, jwks_uri
-            self.refresh_at, self.dead_at = now + self._max_age, now + self._max_age + self._stale
-            self._failed_at = -math.inf
+            self._learned_at, self._failed_at = now, -math.inf
+            flight.settled, self.unknown_to_issuer = True, False
             return changed
 
-    def failed(self, flight: Flight, now: float) -> None:
+    def failed(self, flight: Flight, now: float, *, unknown_to_issuer: bool = False) -> None:
         """The flight came back with nothing. What was there keeps serving; the next attempt waits for the cooldown."""
         with self._lock:
+            flight.settled = True
             if flight.sequence > self._learned:
-                self._failed_at = now
+                self._failed_at, self.unknown_to_issuer = now, unknown_to_issuer
 
     def end(self, flight: Flight) -> None:
         """The flight is over, however it went: those who waited look again."""
         with self._lock:
+            self.given_up = not flight.settled
             if self._flight is flight:
                 self._flight = None
         if not flight.landed.done():
@@ -182,12 +189,12 @@ class IssuerKeys:
         with self._lock:
             for key in self._keys:
                 key.live = False
-            self._keys, self._by_kid = (), {}
-            self.refresh_at = self.dead_at = -math.inf
+            self._keys, self._by_kid, self._learned_at = (), {}, -math.inf
 
     def _flight_under_way(self, now: float) -> Flight | None:
         flight = self._flight
-        return flight if flight is not None and now < flight.lost_at else None
+        # After its time it is taken for lost (a fork, a killed thread), and another may begin; also if the clock was set back.
+        return flight if flight is not None and abs(now - flight.begun_at) < self._flight_time else None
 
 
 def _remaining(since: float, duration: float, now: float) -> float:

@@ -9,10 +9,9 @@ import threading
 from collections.abc import Awaitable
 from typing import Protocol
 
-#: Proofs remembered at most. About 100 bytes each; at the default window of 90 s, 11,000 proofs a second, sustained.
+#: Proofs a window, at the most: at the default one of 90 s, 11,000 a second, sustained. About 100 bytes each, and two
+#: windows' worth are kept.
 CAPACITY = 1_000_000
-#: The part of the capacity that proofs of one key may take, so that one client cannot shut out the others.
-QUOTA = CAPACITY // 4
 #: Sets this small grow and are dropped in well under a millisecond, also when a million entries lapse at once.
 SHARDS = 256
 
@@ -52,14 +51,19 @@ class _Shard:
         self.until = 0.0
         self.old_until = 0.0
 
-    def first_use(self, key: bytes, owner: int, until: float, now: float, capacity: int, quota: int) -> bool:
-        if now > self.old_until:
+    def first_use(
+        self, key: bytes, owner: int, until: float, now: float, window: float, capacity: int, quota: int
+    ) -> bool:
+        # Also a generation from a future that the clock was set back from: it must not be in the way until that comes.
+        while now > self.old_until or self.old_until > now + 2 * window:
             self.old, self.old_counts, self.old_until = self.seen, self.counts, self.until
             self.seen, self.counts, self.until = set(), {}, 0.0
+            if not self.old:
+                break
         if key in self.seen or key in self.old:
             return False
         count = self.counts.get(owner, 0)
-        if len(self.seen) + len(self.old) >= capacity or count + self.old_counts.get(owner, 0) >= quota:
+        if len(self.seen) >= capacity or count >= quota:
             raise ReplayStoreFull
         self.seen.add(key)
         self.counts[owner] = count + 1
@@ -71,11 +75,17 @@ class _Shard:
 class MemoryReplayStore:
     """Remembers proofs in this process: right for one process, however many threads and event loops it has.
 
-    Bounded by `capacity` in all and `quota` a key (both give or take the chance of a hash), and refuses what it could
-    not remember. Every entry is remembered until its proof has expired by itself, and at most about twice that long.
+    Bounded by `capacity` proofs a window and `quota` a window and key (both give or take the chance of a hash), and
+    refuses what it could not remember. A proof is remembered until it has expired by itself, and at most one window longer.
+
+    Args:
+        capacity: proofs a window.
+        quota: of them, by one key; a quarter if not given, so that one client cannot shut out the others.
     """
 
-    def __init__(self, capacity: int = CAPACITY, quota: int = QUOTA) -> None:
+    def __init__(self, capacity: int = CAPACITY, quota: int | None = None) -> None:
+        quota = capacity // 4 if quota is None else quota
+        self._window = 0.0  # the longest time that a proof was to be remembered for, so far
         # Entries spread evenly over shards, by Python's keyed hash: nobody outside can aim at one. The quarter on top
         # is six standard deviations at the default capacity.
         self._shard_capacity = capacity // SHARDS + capacity // (4 * SHARDS) + 1
@@ -84,9 +94,11 @@ class MemoryReplayStore:
 
     def first_use(self, key: bytes, owner: str, until: float, now: float) -> bool:
         """Whether `key` was never seen before. Raises ReplayStoreFull."""
+        if until - now > self._window:
+            self._window = until - now
         shard = self._shards[hash(key) % SHARDS]
         with shard.lock:
-            return shard.first_use(key, hash(owner), until, now, self._shard_capacity, self._shard_quota)
+            return shard.first_use(key, hash(owner), until, now, self._window, self._shard_capacity, self._shard_quota)
 
     def __len__(self) -> int:
         return sum(len(shard.seen) + len(shard.old) for shard in self._shards)

@@ -101,7 +101,8 @@ class EnvironRequest(Request):
         scheme: str = environ["wsgi.url_scheme"]
         host: str | None = environ.get("HTTP_HOST")
         if not host:
-            host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+            name: str = environ["SERVER_NAME"]
+            host = f"[{name}]:{environ['SERVER_PORT']}" if ":" in name else f"{name}:{environ['SERVER_PORT']}"
         return f"{scheme}://{host}"
 
     @property
@@ -181,7 +182,7 @@ class ScopeRequest(Request):
     def route_path(self) -> str:
         """The decoded path below the mount (`root_path`), which an app's own routes speak of."""
         path: str = self._scope["path"]
-        mount: str = self._scope.get("root_path", "").rstrip("/")
+        mount: str = self._scope.get("root_path", "")
         return path[len(mount) :] or "/" if path == mount or path.startswith(mount + "/") else path
 
     @property

@@ -167,9 +167,10 @@ class Requirement:
             raise InsufficientUserAuthentication("step_up.acr")
         if self.max_age is not None:
             authenticated_at = token.claims.get("auth_time")
+            # Compared, not subtracted: a number of 400 digits is a number, too.
             if isinstance(authenticated_at, bool) or not isinstance(authenticated_at, (int, float)):
                 raise InsufficientUserAuthentication("step_up.max_age")
-            if not -leeway <= now - authenticated_at <= self.max_age + leeway:
+            if not now - self.max_age - leeway <= authenticated_at <= now + leeway:
                 raise InsufficientUserAuthentication("step_up.max_age")
         if not self.scopes <= token.scopes or any(group.isdisjoint(token.scopes) for group in self.any_scope):
             raise InsufficientScope("scope.insufficient")

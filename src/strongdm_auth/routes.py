@@ -16,17 +16,25 @@ from .requirement import Requirement
 
 _SLASHES = re.compile(r"[/\\]+")
 _MATRIX = re.compile(r";[^/]*")
+#: What no plain path has: wildcards and parameters (they would be taken literally, and protect nothing), a query, escapes.
+_NOT_PLAIN = re.compile(r"[*{}<>?#%\\;\x00-\x20\x7f]")
 
 
-def _plain(path: str) -> str:
-    """The path without what readers disagree on: matrix parameters, repeated slashes, dot segments, case, a last slash."""
+def _folded(path: str) -> str:
+    """The path without matrix parameters, repeated slashes, case, `.` segments, and what may trail it."""
+    segments = _SLASHES.sub("/", _MATRIX.sub("", path)).strip("\r\n\t\0 ").split("/")
+    return "/" + "/".join(segment for segment in segments if segment not in ("", ".")).casefold()
+
+
+def _resolved(folded: str) -> str:
+    """The same with `..` resolved."""
     kept: list[str] = []
-    for segment in _SLASHES.sub("/", _MATRIX.sub("", path)).split("/"):
-        if segment == "..":
-            del kept[-1:]
-        elif segment not in ("", "."):
+    for segment in folded.split("/")[1:]:
+        if segment != "..":
             kept.append(segment)
-    return "/" + "/".join(kept).casefold()
+        elif kept:
+            kept.pop()
+    return "/" + "/".join(kept)
 
 
 def _is_below(path: str, entry: str) -> bool:
@@ -36,9 +44,10 @@ def _is_below(path: str, entry: str) -> bool:
 def _entries(paths: Iterable[object], what: str) -> list[str]:
     found = []
     for path in paths:
-        if not isinstance(path, str) or not path.startswith("/") or _plain(path) != "/" + path.strip("/").casefold():
+        stripped = path.strip("/") if isinstance(path, str) and path.startswith("/") else None
+        if stripped is None or _NOT_PLAIN.search(stripped) or _resolved(_folded(stripped)) != f"/{stripped}".casefold():
             raise ConfigurationError(f"{what} must name plain paths such as '/api/admin', not {path!r}")
-        found.append("/" + path.strip("/"))
+        found.append(f"/{stripped}")
     return found
 
 
@@ -79,11 +88,15 @@ class RouteTable:
 
     def find(self, path: str) -> Requirement | None:
         """What a request for `path` needs; None when the path is open."""
-        plain, path = _plain(path), path.rstrip("/") or "/"
-        if plain == path.casefold() and any(_is_below(path, entry) for entry in self._exempt):
+        exact, folded = path.rstrip("/") or "/", _folded(path)
+        readings = dict.fromkeys((folded, _resolved(folded)))
+        if list(readings) == [exact.casefold()] and any(_is_below(exact, entry) for entry in self._exempt):
             return None
         found = self._everywhere
-        for requirement in (_longest(self._protected, path), _longest(self._folded, plain)):
+        for requirement in (
+            _longest(self._protected, exact),
+            *(_longest(self._folded, reading) for reading in readings),
+        ):
             if requirement is not None:
                 found = requirement if found is None else found & requirement
         return found

@@ -22,7 +22,7 @@ class Server:
         self._talk = talk
         self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(0.02)
+        self._listener.settimeout(0.1)
         self._threads: list[threading.Thread] = []
         #: Set when the test is over: whoever drips or hangs stops.
         self.over = threading.Event()
@@ -37,6 +37,8 @@ class Server:
                 connection, _ = self._listener.accept()
             except TimeoutError:
                 continue
+            except OSError:
+                return  # shut down
             connection.settimeout(5)
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._threads.append(thread)
@@ -58,6 +60,8 @@ class Server:
             yield self
         finally:
             self.over.set()
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)  # wakes the acceptor up
             acceptor.join(5)
             self._listener.close()
             for thread in self._threads:

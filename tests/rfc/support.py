@@ -15,8 +15,8 @@ from joserfc.jws import JWSRegistry
 from strongdm_auth import Refused, Request, Requirement, Verifier
 from strongdm_auth.challenge import Denial
 from strongdm_auth.testing import Clock, DPoPKey, Issuer
+from tests.conftest import AUDIENCE, NOW, URL
 
-from ..conftest import AUDIENCE, NOW, URL
 from .challenges import Challenge, parse_challenges
 
 MakeVerifier = Callable[..., Verifier]
@@ -154,7 +154,8 @@ def watched_verifier(
     """A verifier as `make_verifier` makes it, and the record of all it asks the network for."""
     recorder = Recorder(issuer, elsewhere)
     settings = {"issuer": issuer.url, "realms": ["alpha"], "audience": AUDIENCE} | settings
-    return Verifier(client=httpx.Client(transport=recorder), clock=clock, **settings), recorder
+    client = httpx.Client(transport=recorder, follow_redirects=True)  # which the verifier must not let it do
+    return Verifier(client=client, clock=clock, **settings), recorder
 
 
 def opaque_token(issuer: Issuer, **overrides: Any) -> str:

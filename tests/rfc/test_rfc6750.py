@@ -5,8 +5,8 @@ import pytest
 from strongdm_auth import InvalidRequest, InvalidToken, MissingCredentials, Request, Requirement, Verifier
 from strongdm_auth.errors import InsufficientScope
 from strongdm_auth.testing import Clock, Issuer, SigningKey
+from tests.conftest import URL, request
 
-from ..conftest import URL, request
 from .support import MakeVerifier, challenges_of, denied, mint, refused
 
 

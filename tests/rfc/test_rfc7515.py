@@ -9,8 +9,8 @@ import pytest
 from strongdm_auth import InvalidToken, Verifier
 from strongdm_auth.jose import Malformed, decode_segment, encode_segment, import_public_key, parse_object, split
 from strongdm_auth.testing import Issuer
+from tests.conftest import request
 
-from ..conftest import request
 from .support import b64, honest_claims, json_with, mint, realm_token, refused
 
 SIGNATURES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "vectors" / "signatures.json").read_text())

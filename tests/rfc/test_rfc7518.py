@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from strongdm_auth import InvalidToken, Verifier
 from strongdm_auth.errors import InvalidDPoPProof
-from strongdm_auth.jose import UnusableKey, import_public_key
+from strongdm_auth.jose import UnusableKey, decode_segment, import_public_key
 from strongdm_auth.testing import DPoPKey, Issuer
+from tests.conftest import AUDIENCE, URL, request
 
-from ..conftest import AUDIENCE, URL, request
 from .support import Caller, ath, b64, mint, refused
 
 SIGNATURES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "vectors" / "signatures.json").read_text())
@@ -62,7 +62,7 @@ def test_an_access_token_whose_ecdsa_signature_is_spelt_otherwise_is_refused(
     issuer: Issuer, verifier: Verifier, name: str
 ) -> None:
     """RFC 7518 3.4; checklist 63."""
-    key = issuer.signing_key("alpha", "ES256").private_key.private_key  # type: ignore[attr-defined]
+    key = issuer.signing_key("alpha", "ES256").private_key.private_key
     token = resigned(mint(issuer, alg="ES256"), key)[name]
     error = refused(verifier, request(token))
     assert (type(error), error.status_code) == (InvalidToken, 401)
@@ -74,7 +74,7 @@ def test_a_proof_whose_ecdsa_signature_is_spelt_otherwise_is_refused(
     caller: Caller, verifier: Verifier, name: str
 ) -> None:
     """RFC 7518 3.4, RFC 9449 4.3 (6); checklist 14, 63."""
-    proof = resigned(caller.proof(), caller.key.private_key.private_key)[name]  # type: ignore[attr-defined]
+    proof = resigned(caller.proof(), caller.key.private_key.private_key)[name]
     error = refused(verifier, caller.request(proof))
     assert (type(error), error.status_code) == (InvalidDPoPProof, 401)
     assert error.reason == ("dpop.malformed" if name == "empty" else "dpop.signature")
@@ -112,7 +112,9 @@ def test_a_proof_with_a_real_but_short_rsa_key_is_refused(issuer: Issuer, verifi
     canonical = json.dumps({"e": jwk["e"], "kty": "RSA", "n": jwk["n"]}, separators=(",", ":"))
     token = mint(issuer, claims={"cnf": {"jkt": ath(canonical)}})
     claims = {"jti": "j", "htm": "GET", "htu": URL, "iat": int(issuer.clock()), "ath": ath(token)}
-    head = ".".join(b64(json.dumps(part).encode()) for part in ({"typ": "dpop+jwt", "alg": "RS256", "jwk": jwk}, claims))
+    head = ".".join(
+        b64(json.dumps(part).encode()) for part in ({"typ": "dpop+jwt", "alg": "RS256", "jwk": jwk}, claims)
+    )
     signature = weak_rsa().sign(head.encode(), padding.PKCS1v15(), hashes.SHA256())
     error = refused(verifier, request(token, f"{head}.{b64(signature)}"))
     assert (type(error), error.reason) == (InvalidDPoPProof, "dpop.key")
@@ -135,7 +137,8 @@ def test_an_access_token_signed_with_a_short_rsa_key_of_the_issuer_is_refused(
     assert verifier.authenticate(request(good))
 
 
-N = int.from_bytes(import_public_key(RSA_JWK)._key.raw_value.public_numbers().n.to_bytes(256))
+N = int.from_bytes(decode_segment(RSA_JWK["n"]))
+EC_POINT = decode_segment(EC_JWK["x"]) + decode_segment(EC_JWK["y"])
 UNUSABLE: dict[str, Any] = {
     "RSA of 512 bits": RSA_JWK | {"n": number(N >> 1536 | 1)},
     "RSA of 1024 bits": RSA_JWK | {"n": number(N >> 1024 | 1)},
@@ -154,6 +157,8 @@ UNUSABLE: dict[str, Any] = {
     "EC beyond the field": EC_JWK | {"x": b64(b"\xff" * 32)},
     "EC cut short": EC_JWK | {"x": EC_JWK["x"][:-2]},
     "EC with leading zeros": EC_JWK | {"x": b64(bytes(1) + bytes(32)), "y": b64(bytes(1) + bytes(32))},
+    # The same 64 octets, so the same point, under another thumbprint.
+    "EC with the boundary moved": EC_JWK | {"x": b64(EC_POINT[:31]), "y": b64(EC_POINT[31:])},
     "EC of another curve's size": EC521_JWK | {"crv": "P-256"},
     "EC on an unknown curve": EC_JWK | {"crv": "P-224"},
     "EC on Ed25519": EC_JWK | {"crv": "Ed25519"},

@@ -10,8 +10,8 @@ import pytest
 from strongdm_auth import Verifier
 from strongdm_auth.jose import import_public_key
 from strongdm_auth.testing import DPoPKey, Issuer
+from tests.conftest import URL, request
 
-from ..conftest import URL, request
 from .support import Caller, b64, mint
 
 THUMBPRINTS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "vectors" / "thumbprints.json").read_text())
