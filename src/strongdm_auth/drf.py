@@ -20,7 +20,6 @@ from django.http import HttpResponse
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
-from rest_framework.views import exception_handler as drf_exception_handler
 
 from .challenge import Denial
 from .django import conf
@@ -181,6 +180,9 @@ def Requires(  # noqa: N802
 
 def exception_handler(error: Exception, context: Any) -> Any:
     """For `EXCEPTION_HANDLER`: refusals byte for byte as every other door answers, also where DRF asks for credentials."""
+    # Only now: DRF's views import what DEFAULT_AUTHENTICATION_CLASSES names, which may be this module.
+    from rest_framework.views import exception_handler as drf_exception_handler
+
     if isinstance(error, NotAuthenticated | AuthenticationFailed) and _is_first(context.get("view")):
         error = _refusal(context["request"], MissingCredentials("credentials.missing"), ANY_TOKEN)
     response = drf_exception_handler(error, context)

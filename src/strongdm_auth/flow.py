@@ -140,8 +140,11 @@ class ResourceServer:
             else:
                 token, now = yield from self._verify(credentials, digest, now)  # 2 to 5
             proof = self._check_binding(credentials, request, token, digest, now)  # 6
-            if proof is not None and not (yield from self._first_use(proof, now)):  # 7
-                raise InvalidDPoPProof("dpop.replayed")
+            if proof is not None:
+                store = self.replay
+                first = (yield from self._ask_store(proof, now)) if store is None else _first_use(proof, store, now)
+                if not first:  # 7
+                    raise InvalidDPoPProof("dpop.replayed")
             if introspect or self.settings.introspection == "always":
                 token = yield from self.introspect(credentials.token, token, now)  # 8
         except Refused as refusal:
@@ -218,15 +221,12 @@ class ResourceServer:
             thumbprint=thumbprint,
         )
 
-    def _first_use(self, proof: Proof, now: float) -> "Story[bool]":
-        """Whether this proof was never used. Only a store's own True says so; one that cannot answer is an outage."""
-        key = replay_key(proof.thumbprint, proof.jti)
+    def _ask_store(self, proof: Proof, now: float) -> "Story[bool]":
+        """First use, by a store elsewhere. Only its own True or False counts; one that cannot answer is an outage."""
         try:
-            if self.replay is not None:
-                return self.replay.first_use(key, proof.thumbprint, proof.expires_at, now)
-            first = yield FirstUse(key, proof.thumbprint, proof.expires_at, now)
-        except (ReplayStoreFull, Unreachable):
-            raise TemporarilyUnavailable("replay.unavailable") from None
+            first = yield FirstUse(replay_key(proof.thumbprint, proof.jti), proof.thumbprint, proof.expires_at, now)
+        except Unreachable:
+            first = None
         if not isinstance(first, bool):
             raise TemporarilyUnavailable("replay.unavailable")
         return first
@@ -345,6 +345,14 @@ class ResourceServer:
                 raise TemporarilyUnavailable("introspection.unavailable") from None
             introspection.remember(digest, document, now)
         return introspection.read(document, now), now
+
+
+def _first_use(proof: Proof, store: MemoryReplayStore, now: float) -> bool:
+    """First use, by the store in this process."""
+    try:
+        return store.first_use(replay_key(proof.thumbprint, proof.jti), proof.thumbprint, proof.expires_at, now)
+    except ReplayStoreFull:
+        raise TemporarilyUnavailable("replay.unavailable") from None
 
 
 def _signed_by(keys: IssuerKeys, kid: str | None, alg: str, jws: Compact, signature: bytes) -> VerificationKey | None:
