@@ -20,7 +20,7 @@ from strongdm_auth.testing import DPoPKey, Issuer, unsigned_token
 
 HERE = Path(__file__).parent
 #: Folder of each example app, and the name of its column.
-APPS = {"flask_app": "Flask"}
+APPS = {"flask_app": "Flask", "fastapi_app": "FastAPI", "django_app": "Django"}
 REALMS = ("acme", "globex")
 AUDIENCE = "https://api.example.com"
 

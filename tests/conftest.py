@@ -1,4 +1,4 @@
-"""One world for all tests: a local issuer with two realms, a clock that tests move, and verifiers that talk to it in process."""
+"""One world for all tests: a local issuer with two realms, a clock that tests move, verifiers that talk to it in process."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -14,7 +14,7 @@ from .errors import Refused
 from .flow import VARY, Admission
 from .headers import merged
 from .metadata import Metadata
-from .request import ScopeRequest
+from .request import ScopeRequest, below
 from .requirement import Requirement
 from .routes import RouteTable
 from .settings import SettingsKeywords
@@ -72,7 +72,7 @@ class StrongDMAuthMiddleware:
         request = ScopeRequest(scope)
         if self._metadata is not None and serves(self._metadata, scope):
             return await answer(self._metadata, scope, send)
-        requirement = None if request.is_preflight else self._routes.find(request.route_path)
+        requirement = None if request.is_preflight else self._find(request)
         if requirement is None:
             return await self.app({**scope, "auth": ANONYMOUS, "user": NOBODY}, receive, send)
         kept: dict[Any, Admission] = scope.get(SLOT) or {}
@@ -86,6 +86,15 @@ class StrongDMAuthMiddleware:
         kept[self.verifier] = admission
         inner["auth"], inner["user"] = admission.token, Principal(admission.token)
         return await self.app(inner, receive, with_headers(send, admission.headers))
+
+    def _find(self, request: ScopeRequest) -> Requirement | None:
+        """What the path needs; where the app has a `root_path` of its own (FastAPI), also as the app will read it."""
+        found = self._routes.find(request.route_path)
+        mount = getattr(self.app, "root_path", "")
+        if not isinstance(mount, str) or not mount:
+            return found
+        read_by_app = self._routes.find(below(request.decoded_path, mount))
+        return found & read_by_app if found is not None and read_by_app is not None else found or read_by_app
 
     def _closing(self, send: Send) -> Send:
         """`send` for the lifespan: connections to the issuer end with the app."""
@@ -108,7 +117,7 @@ async def answer(denial: Denial | Metadata, scope: Scope, send: Send) -> None:
     kind = "http.response"
     if scope["type"] == "websocket":
         kind = "websocket.http.response"
-        if kind not in scope.get("extensions", {}):
+        if kind not in (scope.get("extensions") or {}):
             return await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})
     headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in denial.headers]
     headers.append((b"content-length", str(len(denial.body)).encode("ascii")))

@@ -12,11 +12,11 @@ drops what dependencies set on those).
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from typing import Annotated, Any, ParamSpec, TypeVar, Unpack, cast
 
-from fastapi import FastAPI, Response, Security
+from fastapi import FastAPI, Response, Security, routing
 from fastapi.openapi.models import OAuth2 as OAuth2Model
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import SecurityScopes
@@ -33,6 +33,7 @@ from .flow import VARY, Admission
 from .headers import merged
 from .issuers import endpoint
 from .metadata import Metadata
+from .openapi import complete
 from .request import ScopeRequest
 from .requirement import ANY_TOKEN, Requirement, RequirementKeywords
 from .settings import SettingsKeywords
@@ -126,13 +127,13 @@ class StrongDMAuth(SecurityBase):
 
     def install(self, app: FastAPI) -> None:
         """Complete what dependencies cannot reach; see the module's text."""
-        app.add_exception_handler(StrongDMAuthError, self._render)  # type: ignore[arg-type]
+        app.exception_handlers.setdefault(StrongDMAuthError, self._render)  # type: ignore[arg-type]
         app.add_middleware(_Completion, metadata=Metadata.of(self.verifier.settings))
         describe = app.openapi
 
         def openapi() -> dict[str, Any]:
             if app.openapi_schema is None:
-                _add_answers(describe(), self.scheme_name)
+                complete(describe(), _api_routes(app), self.scheme_name, _needs)
             return describe()
 
         app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document
@@ -156,7 +157,7 @@ class StrongDMAuth(SecurityBase):
         response = Response(denial.body, denial.status, dict(denial.headers))
         if not isinstance(connection, WebSocket):
             return response
-        if "websocket.http.response" in connection.scope.get("extensions", {}):
+        if "websocket.http.response" in (connection.scope.get("extensions") or {}):
             await connection.send_denial_response(response)
         else:
             await connection.close(POLICY_VIOLATION)
@@ -165,22 +166,23 @@ class StrongDMAuth(SecurityBase):
 
 def _with_dependency(function: Callable[_Parameters, _Result], scheme: StrongDMAuth) -> Callable[_Parameters, _Result]:
     """`function` with one more dependency, which FastAPI finds in the signature and `function` never sees."""
-    name = "_strongdm_auth_token"
     signature = inspect.signature(function, eval_str=True)
+    name = f"strongdm_auth_token_{len(signature.parameters)}"  # another one for each decorator of a stack
+    dependency = Security(scheme, scopes=sorted(scheme.requirement.scopes))
     added = inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[AccessToken | None, Security(scheme)]
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[AccessToken | None, dependency]
     )
     parameters = list(signature.parameters.values())
     rest = parameters.pop() if parameters and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD else None
 
     @wraps(function)
     async def awaiting(*args: Any, **kwargs: Any) -> Any:
-        del kwargs[name]
+        kwargs.pop(name, None)  # absent when other code calls the function
         return await function(*args, **kwargs)  # type: ignore[misc]
 
     @wraps(function)
     def calling(*args: Any, **kwargs: Any) -> Any:
-        del kwargs[name]
+        kwargs.pop(name, None)  # absent when other code calls the function
         return function(*args, **kwargs)
 
     guarded: Any = awaiting if inspect.iscoroutinefunction(function) else calling
@@ -209,25 +211,15 @@ class _Completion:
         return await self.app({**scope, SLOT: kept}, receive, sending)
 
 
-_ANSWERS = {
-    "401": "No valid access token: the challenge in WWW-Authenticate says what is needed",
-    "403": "The access token does not suffice here: the challenge names the scopes that do",
-}
+def _api_routes(app: FastAPI) -> Iterable[Any]:
+    """The app's path operations; newer versions of FastAPI keep those of included routers apart until asked."""
+    flatten = getattr(routing, "iter_route_contexts", iter)
+    return [route for route in flatten(app.routes) if hasattr(route, "dependant")]
 
 
-def _add_answers(document: dict[str, Any], scheme: str) -> None:
-    """Name the 401 and 403 of every operation under our scheme, unless the application described them itself."""
-    error = {"type": "object", "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}}}
-    challenge = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-    for path in document.get("paths", {}).values():
-        for operation in path.values():
-            if isinstance(operation, dict) and any(scheme in one for one in operation.get("security", ())):
-                for status, description in _ANSWERS.items():
-                    operation["responses"].setdefault(
-                        status,
-                        {
-                            "description": description,
-                            "headers": challenge,
-                            "content": {"application/json": {"schema": error}},
-                        },
-                    )
+def _needs(dependant: Any) -> Iterator[Requirement]:
+    """The requirements of all our schemes among a route's dependencies."""
+    for dependency in dependant.dependencies:
+        if isinstance(dependency.call, StrongDMAuth):
+            yield dependency.call.requirement
+        yield from _needs(dependency)

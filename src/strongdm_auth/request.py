@@ -134,6 +134,11 @@ class EnvironRequest(Request):
         return query
 
 
+def below(path: str, mount: str) -> str:
+    """A path without its mount's prefix; as it is, when it does not lie below the mount (as Starlette reads it)."""
+    return path[len(mount) :] or "/" if path == mount or path.startswith(mount + "/") else path
+
+
 class ScopeRequest(Request):
     """A request, or a websocket's handshake, from an ASGI scope."""
 
@@ -179,11 +184,15 @@ class ScopeRequest(Request):
         return query.decode("latin-1")
 
     @property
+    def decoded_path(self) -> str:
+        """The whole path, decoded, mount and all."""
+        path: str = self._scope["path"]
+        return path
+
+    @property
     def route_path(self) -> str:
         """The decoded path below the mount (`root_path`), which an app's own routes speak of."""
-        path: str = self._scope["path"]
-        mount: str = self._scope.get("root_path", "")
-        return path[len(mount) :] or "/" if path == mount or path.startswith(mount + "/") else path
+        return below(self.decoded_path, self._scope.get("root_path", ""))
 
     @property
     def is_preflight(self) -> bool:

@@ -12,6 +12,7 @@ from .metadata import metadata_url
 from .request import Request, read_credentials
 from .requirement import ANY_TOKEN, Requirement
 from .settings import Settings, SettingsKeywords
+from .stores import open_store
 from .tokens import AccessToken
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ _log = logging.getLogger("strongdm_auth")
 class _Verification:
     """What both verifiers are: settings, the resource server's rules and memories, a clock."""
 
-    def __init__(self, settings: Settings | None, clock: Clock, keywords: SettingsKeywords) -> None:
+    def __init__(
+        self, settings: Settings | None, clock: Clock, keywords: SettingsKeywords, server: ResourceServer | None = None
+    ) -> None:
         if settings is not None and keywords:
             raise ConfigurationError("give a Settings or keyword arguments, not both")
         self.settings = Settings(**keywords) if settings is None else settings
-        self._server = ResourceServer(self.settings)
+        self._server = ResourceServer(self.settings) if server is None else server
         self._clock = clock
         resource = self.settings.resource
         self._challenges = Challenges(
@@ -90,7 +93,9 @@ class Verifier(_Verification):
         self._http = SyncHTTP(
             self.settings.http_timeout, client, clock, keep_alive=self.settings.introspection != "off"
         )
-        self._driver = SyncDriver(self._http, self.settings.replay_store, 2 * self.settings.http_timeout + 1, clock)
+        self._driver = SyncDriver(
+            self._http, open_store(self.settings.replay_store), 2 * self.settings.http_timeout + 1, clock
+        )
 
     def authenticate(self, request: Request) -> AccessToken:
         """Who sent this request, whatever the route then asks.
@@ -119,6 +124,10 @@ class Verifier(_Verification):
         """
         return self._driver.run(self._admit(request, requirement, kept))
 
+    def for_event_loops(self, *, client: "httpx.AsyncClient | Any | None" = None) -> "AsyncVerifier":
+        """An `AsyncVerifier` with the same settings and the same memories: one set of keys, tokens and used proofs."""
+        return AsyncVerifier(self.settings, client=client, clock=self._clock, server=self._server)
+
     def close(self) -> None:
         """Close connections to the issuer. Using the verifier afterwards opens new ones."""
         self._http.close()
@@ -127,7 +136,7 @@ class Verifier(_Verification):
 class AsyncVerifier(_Verification):
     """Verifies requests in event loops (asyncio); otherwise as `Verifier`. `client`: an `httpx.AsyncClient` (or httpx2).
 
-    It may serve several loops, one after the other or at once.
+    It may serve several loops, one after the other or at once. `server` is what `Verifier.for_event_loops` gives.
 
     Raises:
         ConfigurationError: a setting is wrong.
@@ -140,13 +149,16 @@ class AsyncVerifier(_Verification):
         *,
         client: "httpx.AsyncClient | Any | None" = None,
         clock: Clock = wall_clock,
+        server: ResourceServer | None = None,
         **keywords: Unpack[SettingsKeywords],
     ) -> None:
-        super().__init__(settings, clock, keywords)
+        super().__init__(settings, clock, keywords, server)
         self._http = AsyncHTTP(
             self.settings.http_timeout, client, clock, keep_alive=self.settings.introspection != "off"
         )
-        self._driver = AsyncDriver(self._http, self.settings.replay_store, 2 * self.settings.http_timeout + 1, clock)
+        self._driver = AsyncDriver(
+            self._http, open_store(self.settings.replay_store), 2 * self.settings.http_timeout + 1, clock
+        )
 
     async def authenticate(self, request: Request) -> AccessToken:
         """As `Verifier.authenticate`."""

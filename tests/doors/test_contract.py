@@ -9,6 +9,8 @@ from strongdm_auth.testing import Issuer
 from tests.contract import Answer, Case, Headers, World, frozen_settings
 from tests.contract_cases import CASES
 from tests.doors import asgi_doors
+from tests.doors.django_door import DjangoDoor
+from tests.doors.drf_door import DRFDoor
 from tests.doors.flask_door import FlaskDoor
 from tests.doors.wsgi_door import WSGIDoor
 
@@ -28,6 +30,9 @@ DOORS: dict[str, Callable[[dict[str, Any]], Door]] = {
     "fastapi": asgi_doors.fastapi,
     "fastapi-installed": asgi_doors.fastapi_installed,
     "wsgi": WSGIDoor,
+    "django": lambda settings: DjangoDoor(settings, asynchronous=False),
+    "django-async": lambda settings: DjangoDoor(settings, asynchronous=True),
+    "drf": DRFDoor,
 }
 
 

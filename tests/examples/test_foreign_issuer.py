@@ -60,7 +60,7 @@ def authgent(demo: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield Authgent(url)
 
 
-@pytest.fixture(scope="module", params=["flask_app"])
+@pytest.fixture(scope="module", params=["flask_app", "fastapi_app", "django_app"])
 def api(request: pytest.FixtureRequest, demo: ModuleType, authgent: Authgent) -> Iterator[str]:
     """Each example app, trusting that issuer alone, and asking it about every token of its own when told to."""
     with demo.serving(request.param, issuer=authgent.url, realms="*", audience=AUDIENCE) as base:

@@ -4,6 +4,7 @@ leads to exactly one endpoint; an unknown one, or an unknown realm, is a 404 in 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from strongdm_auth.testing import discovery, introspection, protected, registration, token_endpoint
 from strongdm_auth.testing.authority import Authority
@@ -32,8 +33,29 @@ ENDPOINTS: dict[str, dict[str, Endpoint]] = {
 }
 
 
+#: Any page may ask, as the Authorize dialog of an API's documentation does (Fetch standard, CORS protocol).
+_CROSS_ORIGIN = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce"),
+)
+_PREFLIGHT = (
+    *_CROSS_ORIGIN,
+    ("Access-Control-Allow-Methods", "GET, POST"),
+    ("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP, X-Requested-With"),
+    ("Access-Control-Max-Age", "600"),
+)
+
+
 def dispatch(authority: Authority, request: Request) -> Reply:
-    """The answer to this request; a refusal is one too. HEAD is answered as GET, less the body on a wire."""
+    """The answer to this request, for pages of any origin."""
+    if request.method == "OPTIONS":
+        return Reply(204, _PREFLIGHT)
+    reply = _dispatch(authority, request)
+    return replace(reply, headers=(*reply.headers, *_CROSS_ORIGIN))
+
+
+def _dispatch(authority: Authority, request: Request) -> Reply:
+    """A refusal is an answer, too. HEAD is answered as GET, less the body on a wire."""
     try:
         realm, path = _split_realm(authority, request.path)
         methods = ENDPOINTS.get(_STATUS if path.startswith(_STATUS) else path)
