@@ -11,7 +11,7 @@ import pytest
 from strongdm_auth.testing import DPoPKey, Issuer
 
 #: Folder -> the framework's name in the message at `/`.
-APPS = {"flask_app": "Flask", "fastapi_app": "FastAPI"}
+APPS = {"flask_app": "Flask", "fastapi_app": "FastAPI", "django_app": "Django"}
 AUDIENCE = "https://api.example.com"
 COMPARED = ("WWW-Authenticate", "Content-Type", "Cache-Control", "Vary", "DPoP-Nonce", "Retry-After")
 
