@@ -176,3 +176,17 @@ class TemporarilyUnavailable(Refused):
         super().__init__(reason, scheme=scheme)
         #: Seconds after which another try makes sense; whole seconds and at least 1 in the answer.
         self.retry_after = retry_after
+
+
+#: The refusals that are raised; doors make each of them their framework's own exception, too.
+REFUSALS: tuple[type[Refused], ...] = (
+    MissingCredentials,
+    InvalidRequest,
+    InvalidToken,
+    InvalidDPoPProof,
+    UseDPoPNonce,
+    InsufficientScope,
+    AccessDenied,
+    InsufficientUserAuthentication,
+    TemporarilyUnavailable,
+)

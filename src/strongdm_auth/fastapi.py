@@ -57,6 +57,13 @@ class AuthenticationError(StrongDMAuthError, HTTPException):
         self.refusal, self.denial = refusal, denial
 
 
+#: A refusal's class -> the same as FastAPI's exception: a handler for `InvalidToken` catches one, as in the other doors.
+_BOTH: dict[type[errors.Refused], type[AuthenticationError]] = {
+    refusal: type(refusal.__name__, (AuthenticationError, refusal), {"__doc__": refusal.__doc__})
+    for refusal in errors.REFUSALS
+}
+
+
 class StrongDMAuth(SecurityBase):
     """A security scheme for `Security(auth, scopes=[...])` and `Depends(auth)`; the value is the `AccessToken`.
 
@@ -140,14 +147,14 @@ class StrongDMAuth(SecurityBase):
 
     async def _admit(self, connection: HTTPConnection, requirement: Requirement) -> Admission | None:
         kept: dict[Any, Admission | None] = connection.scope.setdefault(SLOT, {})
+        # The app's handlers stand in the scope, where Starlette's routing looks when an exception passes. Ours is put
+        # there, if the application has none for our errors, since FastAPI's own would wrap the body in {"detail": ...}.
+        handlers, _ = connection.scope.get("starlette.exception_handlers", ({}, {}))
+        handlers.setdefault(StrongDMAuthError, self._render)
         try:
             admission = await self.verifier.admit(ScopeRequest(connection.scope), requirement, kept.get(self.verifier))
         except errors.Refused as refusal:
-            # The app's handlers stand in the scope, where Starlette's routing looks when an exception passes. Ours is put
-            # there, if the application has none for our errors, since FastAPI's own would wrap the body in {"detail": ...}.
-            handlers, _ = connection.scope.get("starlette.exception_handlers", ({}, {}))
-            handlers.setdefault(StrongDMAuthError, self._render)
-            raise AuthenticationError(refusal, self.verifier.denial(refusal, requirement)) from None
+            raise _BOTH[type(refusal)](refusal, self.verifier.denial(refusal, requirement)) from None
         kept[self.verifier] = admission
         return admission
 
@@ -204,9 +211,8 @@ class _Completion:
         kept: dict[Any, Admission | None] = {}
 
         async def sending(message: Any) -> None:
-            for admission in kept.values():
-                return await with_headers(send, (VARY,) if admission is None else admission.headers)(message)
-            return await send(message)
+            added = [header for one in kept.values() for header in ((VARY,) if one is None else one.headers)]
+            await with_headers(send, tuple(dict.fromkeys(added)))(message)
 
         return await self.app({**scope, SLOT: kept}, receive, sending)
 

@@ -57,20 +57,7 @@ def _both(refusal: type[errors.Refused]) -> type[errors.Refused]:
     return type(refusal.__name__, (refusal, _HTTP_EXCEPTIONS[refusal.status_code]), {"__doc__": refusal.__doc__})
 
 
-_BOTH: dict[type[errors.Refused], type[errors.Refused]] = {
-    refusal: _both(refusal)
-    for refusal in (
-        errors.MissingCredentials,
-        errors.InvalidRequest,
-        errors.InvalidToken,
-        errors.InvalidDPoPProof,
-        errors.UseDPoPNonce,
-        errors.InsufficientScope,
-        errors.AccessDenied,
-        errors.InsufficientUserAuthentication,
-        errors.TemporarilyUnavailable,
-    )
-}
+_BOTH: dict[type[errors.Refused], type[errors.Refused]] = {refusal: _both(refusal) for refusal in errors.REFUSALS}
 
 
 def _current_token() -> AccessToken:

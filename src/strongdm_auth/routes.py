@@ -37,10 +37,6 @@ def _resolved(folded: str) -> str:
     return "/" + "/".join(kept)
 
 
-def _is_below(path: str, entry: str) -> bool:
-    return path == entry or entry == "/" or path.startswith(entry + "/")
-
-
 def _entries(paths: Iterable[object], what: str) -> list[str]:
     found = []
     for path in paths:
@@ -58,7 +54,7 @@ class RouteTable:
         protected: path -> a `Requirement`, or its parts as a mapping; `{}` asks for any valid token. None: no table.
         require: what every path needs, on top of its entry. None with a table: paths that are not in it are open.
             None without a table: every path needs a valid token.
-        exempt: paths that need nothing, whatever the rest says.
+        exempt: paths that need nothing, whatever the rest says; `/` is the root alone.
 
     Raises:
         ConfigurationError: an entry is no plain path, or its requirement makes no sense.
@@ -90,7 +86,9 @@ class RouteTable:
         """What a request for `path` needs; None when the path is open."""
         exact, folded = path.rstrip("/") or "/", _folded(path)
         readings = dict.fromkeys((folded, _resolved(folded)))
-        if list(readings) == [exact.casefold()] and any(_is_below(exact, entry) for entry in self._exempt):
+        if list(readings) == [exact.casefold()] and any(
+            exact == entry or (entry != "/" and exact.startswith(f"{entry}/")) for entry in self._exempt
+        ):
             return None
         found = self._everywhere
         for requirement in (

@@ -109,6 +109,13 @@ def test_entries_that_differ_in_case_alone_hold_for_each_other() -> None:
     assert table.find("/a") == table.find("/A") == ADMIN & READ
 
 
+def test_the_root_can_be_exempt_alone() -> None:
+    table = RouteTable(exempt=["/"])
+    assert table.find("/") is None
+    assert table.find("/x") is not None
+    assert table.find("//x") is not None
+
+
 def test_exempt_paths_need_nothing_whatever_the_rest_says() -> None:
     table = RouteTable({"/": ADMIN}, READ, exempt=["/health", "/docs"])
     for path in ("/health", "/health/", "/health/live", "/docs/x"):
