@@ -41,6 +41,8 @@ class _Decorator(Protocol):
 
 
 _EXTENSION = "strongdm_auth"
+#: The environ key of a request's slot; no header can make it.
+_SLOT = "strongdm_auth.slot"
 _HTTP_EXCEPTIONS: dict[int, type[HTTPException]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -60,8 +62,26 @@ def _both(refusal: type[errors.Refused]) -> type[errors.Refused]:
 _BOTH: dict[type[errors.Refused], type[errors.Refused]] = {refusal: _both(refusal) for refusal in errors.REFUSALS}
 
 
+class _Slot:
+    """What authentication gave for one request, for each `StrongDMAuth` that the app has."""
+
+    __slots__ = ("admissions", "latest")
+
+    def __init__(self) -> None:
+        self.admissions: dict[StrongDMAuth, Admission] = {}
+        self.latest: Admission | None = None
+
+
+def _slot() -> _Slot | None:
+    """The slot of the request that is being handled. It stands in the environ, which is the request's own.
+
+    `g` is the app context's: a context that was pushed by hand outlives a request, and what is on it would let the next in.
+    """
+    return _request().environ.get(_SLOT) if flask.has_request_context() else None
+
+
 def _current_token() -> AccessToken:
-    slot: _Slot | None = flask.g.get(_EXTENSION) if flask.has_app_context() else None
+    slot = _slot()
     if slot is None or slot.latest is None:
         raise RuntimeError(
             "There is no access token here: current_token is set in views under @auth.require_auth() or its like"
@@ -71,16 +91,10 @@ def _current_token() -> AccessToken:
 
 #: The access token of the request that is being handled, in views that asked for one.
 current_token = cast(AccessToken, LocalProxy(_current_token))
-
-
-class _Slot:
-    """What authentication gave for one request, for each `StrongDMAuth` that the app has."""
-
-    __slots__ = ("admissions", "latest")
-
-    def __init__(self) -> None:
-        self.admissions: dict[StrongDMAuth, Admission] = {}
-        self.latest: Admission | None = None
+# What the proxies stand for now: looking through a proxy once costs less than each use of it.
+_request: Callable[[], flask.Request] = cast(Any, flask.request)._get_current_object
+_app: Callable[[], flask.Flask] = cast(Any, flask.current_app)._get_current_object
+_g: Callable[[], Any] = cast(Any, flask.g)._get_current_object
 
 
 class StrongDMAuth:
@@ -104,6 +118,7 @@ class StrongDMAuth:
         verifiers: dict[StrongDMAuth, Verifier] = app.extensions.setdefault(_EXTENSION, {})
         if not verifiers:
             app.after_request(_finish)
+            app.teardown_request(_forget)
             app.register_error_handler(StrongDMAuthError, self._render)
         verifiers[self] = Verifier(settings)
         if metadata := Metadata.of(settings):
@@ -122,7 +137,7 @@ class StrongDMAuth:
 
     def get_current_agent(self) -> dict[str, Any] | None:
         """The authenticated agent as a dict of subject, scopes, issuer, client_id and actor (the `act` claim); or None."""
-        slot: _Slot | None = flask.g.get(_EXTENSION)
+        slot = _slot()
         admission = None if slot is None else slot.admissions.get(self)
         if admission is None:
             return None
@@ -190,27 +205,26 @@ class StrongDMAuth:
         return decorate
 
     def _admit(self, requirement: Requirement) -> Admission | None:
-        verifier = self._verifier()
-        g = flask.g
-        slot: _Slot | None = g.get(_EXTENSION)
+        verifier, environ = self._verifier(), _request().environ
+        slot: _Slot | None = environ.get(_SLOT)
         if slot is None:
-            slot = _Slot()
-            setattr(g, _EXTENSION, slot)
+            slot = environ[_SLOT] = _Slot()
         try:
-            admission = verifier.admit(EnvironRequest(flask.request.environ), requirement, slot.admissions.get(self))
+            admission = verifier.admit(EnvironRequest(environ), requirement, slot.admissions.get(self))
         except errors.Refused as refusal:
             raise self._refusal(refusal, requirement) from None
         if admission is not None:
             slot.admissions[self] = slot.latest = admission
-            g.token_claims = admission.token.claims
+            _g().token_claims = admission.token.claims
         return admission
 
     def _verifier(self) -> Verifier:
+        app = _app()
         try:
-            verifier: Verifier = flask.current_app.extensions[_EXTENSION][self]
+            verifier: Verifier = app.extensions[_EXTENSION][self]
         except KeyError:
             raise ConfigurationError(
-                f"this StrongDMAuth was not initialised for the app {flask.current_app.name!r}; call auth.init_app(app)"
+                f"this StrongDMAuth was not initialised for the app {app.name!r}; call auth.init_app(app)"
             ) from None
         return verifier
 
@@ -246,17 +260,23 @@ def _response(denial: Denial | Metadata) -> flask.Response:
 
 def _finish(response: flask.Response) -> flask.Response:
     """Put on an answer what its route's authentication asks for."""
-    slot: _Slot | None = flask.g.get(_EXTENSION)
+    slot: _Slot | None = _request().environ.get(_SLOT)
     if slot is None:
         return response
+    headers = response.headers
     for name, value in (VARY,) if slot.latest is None else slot.latest.headers:
-        if name == "Vary":
+        if name not in headers:
+            headers.add(name, value)
+        elif name == "Vary":
             response.vary.update(value.split(", "))
         elif name == "Cache-Control":
             response.cache_control.no_store = True
-        elif name not in response.headers:
-            response.headers[name] = value
     return response
+
+
+def _forget(_: BaseException | None) -> None:
+    """Take the claims off `g`, which may outlive the request (see `_slot`)."""
+    _g().pop("token_claims", None)
 
 
 _METADATA_ENDPOINT = "strongdm_auth_metadata"

@@ -4,6 +4,7 @@ On bytes, as ASGI has them, since that is the path that is walked a thousand tim
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -11,22 +12,27 @@ Pairs = list[tuple[bytes, bytes]]
 def merged(headers: Iterable[tuple[bytes, bytes]], added: tuple[tuple[str, str], ...]) -> Pairs:
     """`headers` with `added`; one that the app set itself stays as it is, but for what must not be stored or must vary."""
     result = list(headers)
-    for name, value in added:
-        key = name.lower().encode("ascii")
-        there = [old for other, old in result if other.lower() == key]
-        if not there:
-            result.append((key, value.encode("ascii")))
-        elif name in ("Vary", "Cache-Control"):
-            result = [pair for pair in result if pair[0].lower() != key]
-            result.append((key, _joined(there, value) if name == "Vary" else value.encode("ascii")))
+    names = [name.lower() for name, _ in result]
+    for name, value in _encoded(added):
+        if name not in names:
+            result.append((name, value))
+        elif name in (b"vary", b"cache-control"):
+            there = [old for other, old in result if other.lower() == name]
+            result = [pair for pair in result if pair[0].lower() != name]
+            result.append((name, _joined(there, value) if name == b"vary" else value))
     return result
 
 
-def _joined(there: list[bytes], value: str) -> bytes:
+@lru_cache(64)  # almost always the same one; those with a nonce come and go
+def _encoded(added: tuple[tuple[str, str], ...]) -> Pairs:
+    return [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in added]
+
+
+def _joined(there: list[bytes], value: bytes) -> bytes:
     """One Vary of all field names, each once (RFC 9110 12.5.5); `*` says it all already."""
     varies = b", ".join(there)
     known = {field.strip().lower() for field in varies.split(b",")}
     if b"*" in known:
         return varies
-    missing = [field.encode("ascii") for field in value.split(", ") if field.lower().encode("ascii") not in known]
+    missing = [field for field in value.split(b", ") if field.lower() not in known]
     return b", ".join([varies, *missing])

@@ -17,6 +17,7 @@ _B64TOKEN = (string.ascii_letters + string.digits + "-._~+/").encode("ascii")
 #: Two Authorization fields that a server joined into one value (RFC 9110 5.3), whatever the first one's scheme is.
 _SECOND_CREDENTIALS = re.compile(r",[ \t]*(?:bearer|dpop)(?:[ \t]|$)", re.IGNORECASE)
 _ORIGIN = re.compile(r"(?:[^:/?#]*://[^/?#]*)?")
+_PATH = re.compile(r"(?:[^:/?#]*://[^/?#]*)?([^?#]*)")
 _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _SCHEMES = {"bearer": "Bearer", "dpop": "DPoP"}
 #: Everything that RFC 3986 lets stand in a path as it is; the rest is escaped when a server has decoded the path.
@@ -64,7 +65,8 @@ class Request:
     @property
     def path(self) -> str:
         """The path as it was sent, still escaped."""
-        return _without_query(self._url[len(self.origin) :]) or "/"
+        match = _PATH.match(self._url)
+        return (match[1] if match else "") or "/"
 
     @property
     def query(self) -> str:

@@ -12,7 +12,12 @@ import re
 from collections.abc import Iterable, Mapping
 
 from .errors import ConfigurationError
+from .memo import Memo
 from .requirement import Requirement
+
+#: Paths whose answer is kept, and the longest such path: at most 1 MB, whatever strangers ask for.
+PATHS_REMEMBERED = 4_096
+LONGEST_REMEMBERED = 128
 
 _SLASHES = re.compile(r"[/\\]+")
 _MATRIX = re.compile(r";[^/]*")
@@ -72,6 +77,7 @@ class RouteTable:
             raise ConfigurationError("require must be a Requirement(...)")
         if protected is not None and not isinstance(protected, Mapping):
             raise ConfigurationError("protected_routes must be a mapping such as {'/api/admin': {'scopes': ['admin']}}")
+        self._known: Memo[str, tuple[Requirement | None]] = Memo(PATHS_REMEMBERED)
         self._everywhere = Requirement() if protected is None and require is None else require
         self._exempt = _entries(exempt, "exempt")
         protected = protected or {}
@@ -84,6 +90,14 @@ class RouteTable:
 
     def find(self, path: str) -> Requirement | None:
         """What a request for `path` needs; None when the path is open."""
+        known = self._known.get(path)
+        if known is None:
+            known = (self._find(path),)
+            if len(path) <= LONGEST_REMEMBERED:
+                self._known.put(path, known)
+        return known[0]
+
+    def _find(self, path: str) -> Requirement | None:
         exact, folded = path.rstrip("/") or "/", _folded(path)
         readings = dict.fromkeys((folded, _resolved(folded)))
         if list(readings) == [exact.casefold()] and any(

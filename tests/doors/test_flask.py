@@ -315,3 +315,22 @@ def test_a_mounted_app_is_asked_for_by_its_whole_uri(app: Flask, auth: StrongDMA
     assert ask(BASE + "/mount/a/b%2Fc") == 200
     assert ask(BASE + "/a/b%2Fc") == 401
     assert ask(BASE + "/mount/a/b/c") == 401
+
+
+def test_a_context_that_outlives_a_request_lets_nobody_else_in(app: Flask, auth: StrongDMAuth, world: World) -> None:
+    """Flask reuses an app context that was pushed by hand, `g` and all: scripts and tests do that, and some servers."""
+
+    @app.get("/protected")
+    @auth.require_auth()
+    def view() -> dict[str, Any]:
+        return {"by": current_token.subject}
+
+    @app.get("/open")
+    def open_view() -> dict[str, Any]:
+        return {"claims": g.get("token_claims"), "agent": auth.get_current_agent()}
+
+    with app.app_context():
+        assert get(app, "/protected", bearer()(world)).json == {"by": "cli_agent"}
+        assert get(app, "/protected").status_code == 401
+        assert get(app, "/protected", bearer(subject="cli_b")(world)).json == {"by": "cli_b"}
+        assert get(app, "/open").json == {"claims": None, "agent": None}
