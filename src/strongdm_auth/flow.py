@@ -23,7 +23,7 @@ from .jose import Compact, Malformed, VerificationKey, decode_segment, encode_se
 from .keys import Flight, IssuerKeys, UnusableKeySet, read_key_set
 from .memo import Memo
 from .replay import MemoryReplayStore, ReplayStoreFull, replay_key
-from .request import Credentials, Request, read_credentials
+from .request import Credentials, Request, names_a_token, read_credentials
 from .settings import Settings
 from .tokens import AccessToken
 
@@ -103,6 +103,9 @@ class _Verified(NamedTuple):
     token: AccessToken
     keys: IssuerKeys
     key: VerificationKey
+    scheme: str
+    #: The token's hash as a proof must have it; empty for a token that is bound to nothing.
+    ath: str
 
 
 Story: TypeAlias = Generator[Need, Any, _Result]
@@ -122,6 +125,8 @@ class ResourceServer:
         self.introspection = Introspection(settings, self.claims, self.issuers)
         self.replay = MemoryReplayStore() if settings.replay_store == "memory://" else None
         self.verified: Memo[bytes, _Verified] = Memo(TOKENS_REMEMBERED)
+        #: The longest Authorization value that can have a verdict: a scheme, a space, a token.
+        self._longest = settings.max_token_bytes + len("Bearer ")
         self.introspection_url: str | None = None
         self.introspection_url_until = 0.0
 
@@ -129,17 +134,15 @@ class ResourceServer:
 
     def authenticate(self, request: Request, now: float, *, introspect: bool = False) -> "Story[Admission]":
         """Who sent this request? Ends with an `Admission`, or raises `Refused`."""
-        credentials = read_credentials(request, self.settings.max_token_bytes)  # 1
+        credentials, digest, verified = self._read(request)  # 1
         try:
-            digest = hashlib.sha256(credentials.token.encode("ascii")).digest()
-            verified = self.verified.get(digest)
             if verified is not None and not verified.keys.fresh(now):
                 now = yield from self._have_keys(verified.keys, now)
             if verified is not None and verified.key.live:
-                token = self._not_expired(verified.token, now)
+                token, ath = self._not_expired(verified.token, now), verified.ath
             else:
-                token, now = yield from self._verify(credentials, digest, now)  # 2 to 5
-            proof = self._check_binding(credentials, request, token, digest, now)  # 6
+                token, ath, now = yield from self._verify(credentials, digest, now)  # 2 to 5
+            proof = self._check_binding(credentials, request, token, ath, now)  # 6
             if proof is not None:
                 store = self.replay
                 first = (yield from self._ask_store(proof, now)) if store is None else _first_use(proof, store, now)
@@ -156,23 +159,40 @@ class ResourceServer:
         """Ask the issuer whether a token, all else about which is good, was revoked; unless it has been asked."""
         if token.introspected:
             return token
-        digest = hashlib.sha256(compact.encode("ascii")).digest()
-        answer, _ = yield from self._ask(compact, digest, now)
+        answer, _ = yield from self._ask(compact, now)
         return self.introspection.confirm(token, answer)
+
+    def _read(self, request: Request) -> tuple[Credentials, bytes, _Verified | None]:
+        """The request's credentials, their hash, and the verdict on them if there is one.
+
+        Verdicts are kept by the hash of the whole field value in its usual spelling, so that what was sent to the letter
+        before need not be read again; another spelling of it (`bearer  x`) is read, and then finds the same verdict.
+        """
+        values = request.authorization
+        if len(values) == 1 and len(values[0]) <= self._longest and not names_a_token(request.query):
+            digest = _digest(values[0])
+            verified = self.verified.get(digest)
+            if verified is not None:
+                token = values[0][len(verified.scheme) + 1 :]
+                return Credentials(verified.scheme, token, request.dpop), digest, verified
+        credentials = read_credentials(request, self.settings.max_token_bytes)
+        digest = _digest(f"{credentials.scheme} {credentials.token}")
+        return credentials, digest, self.verified.get(digest)
 
     def _not_expired(self, token: AccessToken, now: float) -> AccessToken:
         if token.expires_at is None or now - self.settings.leeway >= token.expires_at:
             raise InvalidToken("token.expired")
         return token
 
-    def _verify(self, credentials: Credentials, digest: bytes, now: float) -> "Story[tuple[AccessToken, float]]":
+    def _verify(self, credentials: Credentials, digest: bytes, now: float) -> "Story[tuple[AccessToken, str, float]]":
         try:
             jws = split(credentials.token)  # 2
         except Malformed:
             if self.settings.introspection == "off":
                 raise InvalidToken("token.opaque") from None
-            answer, now = yield from self._ask(credentials.token, digest, now)
-            return self.introspection.opaque(answer, json.dumps(answer)), now
+            answer, now = yield from self._ask(credentials.token, now)
+            token = self.introspection.opaque(answer, json.dumps(answer))
+            return token, _ath(credentials, token), now
         try:
             header = parse_object(decode_segment(jws.header))
             payload = decode_segment(jws.payload)
@@ -198,11 +218,12 @@ class ResourceServer:
             raise InvalidToken("token.key_unknown")
         self.claims.check_claims(claims, media_type, now)
         token = read_access_token(claims, payload.decode(), keys.issuer, keys.realm)
-        self.verified.put(digest, _Verified(token, keys, key))
-        return token, now
+        ath = _ath(credentials, token)
+        self.verified.put(digest, _Verified(token, keys, key, credentials.scheme, ath))
+        return token, ath, now
 
     def _check_binding(
-        self, credentials: Credentials, request: Request, token: AccessToken, digest: bytes, now: float
+        self, credentials: Credentials, request: Request, token: AccessToken, ath: str, now: float
     ) -> Proof | None:
         """Bound is bound, whatever the scheme (RFC 9449 7.1, 7.2): a bound token's proof; None for an unbound token."""
         thumbprint = token.key_thumbprint
@@ -217,7 +238,7 @@ class ResourceServer:
             method=request.method,
             uri=request.uri(self.settings.public_url),
             now=now,
-            ath=encode_segment(digest),
+            ath=ath,
             thumbprint=thumbprint,
         )
 
@@ -321,9 +342,9 @@ class ResourceServer:
         """What is left of `http_timeout`; something always is, lest a clock that jumps make an outage."""
         return max(self.settings.http_timeout - max(now - since, 0.0), 0.1)
 
-    def _ask(self, compact: str, digest: bytes, now: float) -> "Story[tuple[Answer, float]]":
+    def _ask(self, compact: str, now: float) -> "Story[tuple[Answer, float]]":
         """The issuer's answer about a token (RFC 7662), remembered or asked for."""
-        introspection = self.introspection
+        introspection, digest = self.introspection, _digest(compact)
         if not introspection.possible:  # a route asks for it, and the settings have no credentials to ask with
             raise TemporarilyUnavailable("introspection.unavailable")
         document, since = introspection.remembered(digest, now), now
@@ -345,6 +366,15 @@ class ResourceServer:
                 raise TemporarilyUnavailable("introspection.unavailable") from None
             introspection.remember(digest, document, now)
         return introspection.read(document, now), now
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _ath(credentials: Credentials, token: AccessToken) -> str:
+    """RFC 9449 4.2: base64url of the SHA-256 of the access token. Needed only where it is bound."""
+    return encode_segment(_digest(credentials.token)) if token.key_thumbprint is not None else ""
 
 
 def _first_use(proof: Proof, store: MemoryReplayStore, now: float) -> bool:

@@ -243,8 +243,7 @@ def read_credentials(request: Request, max_token_bytes: int) -> Credentials:
     if not _is_b64token(token):
         reason = "credentials.repeated" if _SECOND_CREDENTIALS.search(value) else "credentials.malformed"
         raise InvalidRequest(reason, scheme=scheme)
-    query = request.query
-    if query and _names_a_token(query):
+    if names_a_token(request.query):
         raise InvalidRequest("credentials.repeated", scheme=scheme)
     return Credentials(scheme, token, request.dpop)
 
@@ -258,7 +257,8 @@ def _is_b64token(token: str) -> bool:
     return len(rest) < len(token) and (not rest or (token.endswith("=" * len(rest)) and not rest.strip(b"=")))
 
 
-def _names_a_token(query: str) -> bool:
+def names_a_token(query: str) -> bool:
+    """Whether a query has a parameter `access_token`, however it is escaped (RFC 6750 2.3)."""
     if "access" not in query and "%" not in query:
         return False
     return any(name == "access_token" for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=None))

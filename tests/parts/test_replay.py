@@ -112,13 +112,13 @@ def _remembered(store: MemoryReplayStore, number: int) -> bool:
 
 
 def test_a_full_store_is_open_again_when_its_entries_have_lapsed() -> None:
-    store = MemoryReplayStore(capacity=1_000, quota=1_000)
-    for number in range(5_000):
+    store = MemoryReplayStore(capacity=25_600, quota=25_600)
+    for number in range(60_000):
         try:
             store.first_use(_key(number), "owner", WINDOW, 0)
         except ReplayStoreFull:
             continue
-    for number in range(5_000, 5_000 + SHARDS):
+    for number in range(60_000, 65_000):  # 20 a shard, where 126 have room
         assert store.first_use(_key(number), "owner", 300, 200)
 
 
