@@ -13,7 +13,7 @@ drops what dependencies set on those).
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Annotated, Any, ParamSpec, TypeVar, Unpack, cast
 
 from fastapi import FastAPI, Response, Security, routing
@@ -96,11 +96,9 @@ class StrongDMAuth(SecurityBase):
         """Authenticate, once a request however many dependencies ask, and hold the scopes against the token."""
         requirement = self.requirement
         if security_scopes.scopes:
-            requirement = requirement & Requirement(scopes=security_scopes.scopes)
+            requirement = _with_scopes(requirement, tuple(security_scopes.scopes))
         admission = await self._admit(connection, requirement)
-        headers = (VARY,) if admission is None else admission.headers
-        for name, value in merged(response.headers.raw, headers):
-            response.headers[name.decode("latin-1")] = value.decode("latin-1")
+        response.raw_headers[:] = merged(response.raw_headers, (VARY,) if admission is None else admission.headers)
         return None if admission is None else admission.token
 
     def require(
@@ -169,6 +167,11 @@ class StrongDMAuth(SecurityBase):
         else:
             await connection.close(POLICY_VIOLATION)
         return None
+
+
+@lru_cache(1024)  # an application has so many routes, and each the same scopes for every request
+def _with_scopes(requirement: Requirement, scopes: tuple[str, ...]) -> Requirement:
+    return requirement & Requirement(scopes=scopes)
 
 
 def _with_dependency(function: Callable[_Parameters, _Result], scheme: StrongDMAuth) -> Callable[_Parameters, _Result]:

@@ -264,8 +264,9 @@ def _finish(response: flask.Response) -> flask.Response:
     if slot is None:
         return response
     headers = response.headers
+    there = {name.lower() for name, _ in headers}
     for name, value in (VARY,) if slot.latest is None else slot.latest.headers:
-        if name not in headers:
+        if name.lower() not in there:
             headers.add(name, value)
         elif name == "Vary":
             response.vary.update(value.split(", "))

@@ -87,7 +87,7 @@ class MemoryReplayStore:
         quota = capacity // 4 if quota is None else quota
         self._window = 0.0  # the longest time that a proof was to be remembered for, so far
         # Entries spread evenly over shards, by Python's keyed hash: nobody outside can aim at one. The quarter on top
-        # is six standard deviations at the default capacity.
+        # is fifteen standard deviations at the default capacity.
         self._shard_capacity = capacity // SHARDS + capacity // (4 * SHARDS) + 1
         self._shard_quota = quota // SHARDS + quota // (4 * SHARDS) + 1
         self._shards = [_Shard() for _ in range(SHARDS)]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from .errors import ConfigurationError
 from .memo import Memo
-from .requirement import Requirement
+from .requirement import ANY_TOKEN, Requirement
 
 #: Paths whose answer is kept, and the longest such path: at most 1 MB, whatever strangers ask for.
 PATHS_REMEMBERED = 4_096
@@ -78,7 +78,7 @@ class RouteTable:
         if protected is not None and not isinstance(protected, Mapping):
             raise ConfigurationError("protected_routes must be a mapping such as {'/api/admin': {'scopes': ['admin']}}")
         self._known: Memo[str, tuple[Requirement | None]] = Memo(PATHS_REMEMBERED)
-        self._everywhere = Requirement() if protected is None and require is None else require
+        self._everywhere = ANY_TOKEN if protected is None and require is None else require
         self._exempt = _entries(exempt, "exempt")
         protected = protected or {}
         spelled = dict(zip(_entries(protected, "protected_routes"), protected.values(), strict=True))
@@ -130,7 +130,7 @@ def _requirement(path: str, parts: Requirement | Mapping[str, object]) -> Requir
             f"protected_routes[{path!r}] must be a Requirement or its parts, such as {{'scopes': ['admin']}}"
         )
     try:
-        return Requirement(**parts)  # type: ignore[arg-type]
+        return Requirement(**parts) if parts else ANY_TOKEN  # type: ignore[arg-type]
     except TypeError:
         known = ", ".join(Requirement.__slots__)
         raise ConfigurationError(f"protected_routes[{path!r}] has an unknown part; known are {known}") from None
