@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format clean
+.PHONY: help demo test check lint types format bench bench-quick clean
 
 help:  ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # The demo needs the package and its extras; tests and checks need the dependency group dev on top.
 $(VENV)/.demo: pyproject.toml
@@ -41,5 +41,17 @@ format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+.venv-bench/.done: pyproject.toml bench/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-bench/bin/python -m pip install --quiet --editable '.[all,demo]' --requirement bench/requirements.txt
+	@touch $@
+
+bench: .venv-bench/.done  ## all benchmarks, beside the peers: table, results, charts (5 minutes)
+	.venv-bench/bin/python -m bench
+
+bench-quick: $(VENV)/.demo  ## this library alone, in process, under a minute; writes nothing
+	$(BIN)/python -m bench --quick
+
 clean:  ## remove what make made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf $(VENV) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist

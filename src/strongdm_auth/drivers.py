@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from .errors import Refused
-from .flow import Background, Fetch, FirstUse, Join, Need, Story, Unreachable
 from .http import AsyncHTTP, Clock, SyncHTTP
+from .needs import Background, Fetch, FirstUse, Join, Need, Story, Unreachable
 
 _Result = TypeVar("_Result")
 _log = logging.getLogger("strongdm_auth")

@@ -9,9 +9,7 @@ in here or in the rules it calls; a driver or a door decides nothing. Time is an
 import hashlib
 import json
 import logging
-from collections.abc import Generator
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple
 
 from .challenge import EXPOSED
 from .claims import ClaimRules, read_access_token
@@ -22,6 +20,7 @@ from .issuers import Issuers, WrongDiscovery, discovery_url, endpoint, read_disc
 from .jose import Compact, Malformed, VerificationKey, decode_segment, encode_segment, parse_object, split
 from .keys import Flight, IssuerKeys, UnusableKeySet, read_key_set
 from .memo import Memo
+from .needs import Background, Fetch, FirstUse, Join, Reply, Story, Unreachable
 from .replay import MemoryReplayStore, ReplayStoreFull, replay_key
 from .request import Credentials, Request, names_a_token, read_credentials
 from .settings import Settings
@@ -33,61 +32,6 @@ TOKENS_REMEMBERED = 50_000
 _NO_SUCH_DOCUMENT = frozenset({404, 410})
 
 _log = logging.getLogger("strongdm_auth.keys")
-_Result = TypeVar("_Result")
-
-
-class Unreachable(Exception):
-    """Thrown into a story: the exchange came to nothing. The text is for the log; `status` the HTTP one, if it came to that."""
-
-    def __init__(self, text: str, *, status: int | None = None) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """One HTTP exchange: a GET, or a POST of `form` where that is set. Answered with a `Reply`."""
-
-    url: str
-    headers: tuple[tuple[str, str], ...] = (("Accept", "application/json"),)
-    form: bytes | None = None
-    #: Seconds it may take, where that is less than `http_timeout`: two exchanges for one purpose share it.
-    within: float | None = None
-
-
-class Reply(NamedTuple):
-    """What came back: a status, at most the allowed number of bytes, and the time it is now."""
-
-    status: int
-    body: bytes
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """Wait until somebody else's flight has landed, for as long as a flight may take. Answered with the time."""
-
-    flight: Flight
-
-
-@dataclass(frozen=True, slots=True)
-class Background:
-    """Run this story meanwhile and do not wait for it. Answered with None at once."""
-
-    story: "Story[float]"
-
-
-@dataclass(frozen=True, slots=True)
-class FirstUse:
-    """Ask the replay store. Answered with exactly True or False."""
-
-    key: bytes
-    owner: str
-    until: float
-    now: float
-
-
-Need: TypeAlias = Fetch | Join | Background | FirstUse
 
 
 class Admission(NamedTuple):
@@ -106,9 +50,9 @@ class _Verified(NamedTuple):
     scheme: str
     #: The token's hash as a proof must have it; empty for a token that is bound to nothing.
     ath: str
+    #: What such a token ends in, where it needs no proof.
+    admission: Admission | None
 
-
-Story: TypeAlias = Generator[Need, Any, _Result]
 
 VARY = ("Vary", "Authorization, DPoP")
 _ADMITTED = (VARY,)
@@ -132,7 +76,7 @@ class ResourceServer:
 
     # 1 credentials · 2 split · 3 issuer · 4 key · 5 signature, claims · 6 binding, proof · 7 first use · 8 revocation
 
-    def authenticate(self, request: Request, now: float, *, introspect: bool = False) -> "Story[Admission]":
+    def authenticate(self, request: Request, now: float, *, introspect: bool = False) -> Story[Admission]:
         """Who sent this request? Ends with an `Admission`, or raises `Refused`."""
         credentials, digest, verified = self._read(request)  # 1
         try:
@@ -155,12 +99,42 @@ class ResourceServer:
             raise
         return Admission(token, self._headers(proof, now))
 
-    def introspect(self, compact: str, token: AccessToken, now: float) -> "Story[AccessToken]":
+    def introspect(self, compact: str, token: AccessToken, now: float) -> Story[AccessToken]:
         """Ask the issuer whether a token, all else about which is good, was revoked; unless it has been asked."""
         if token.introspected:
             return token
         answer, _ = yield from self._ask(compact, now)
         return self.introspection.confirm(token, answer)
+
+    def recall(self, request: Request, now: float) -> Admission | None:
+        """What the story ends in when all in it but a proof was told before: the same checks, and no generator.
+
+        None: something is new, or must be looked into; the story says what. Raises `Refused` as the story does.
+        """
+        if self.replay is None or self.settings.introspection == "always":
+            return None
+        digest = self._digest_of(request)
+        verified = None if digest is None else self.verified.get(digest)
+        if verified is None or not verified.key.live or not verified.keys.fresh(now):
+            return None
+        try:
+            token = self._not_expired(verified.token, now)
+            if verified.admission is not None:
+                return verified.admission
+            proof = self._check_binding(_credentials(request, verified), request, token, verified.ath, now)
+            if proof is not None and not _first_use(proof, self.replay, now):
+                raise InvalidDPoPProof("dpop.replayed")
+        except Refused as refusal:
+            refusal.scheme = verified.scheme
+            raise
+        return Admission(token, self._headers(proof, now))
+
+    def _digest_of(self, request: Request) -> bytes | None:
+        """The hash of the one Authorization value; None where there is more to be said about the credentials."""
+        values = request.authorization
+        if len(values) != 1 or len(values[0]) > self._longest or names_a_token(request.query):
+            return None
+        return _digest(values[0])
 
     def _read(self, request: Request) -> tuple[Credentials, bytes, _Verified | None]:
         """The request's credentials, their hash, and the verdict on them if there is one.
@@ -168,13 +142,10 @@ class ResourceServer:
         Verdicts are kept by the hash of the whole field value in its usual spelling, so that what was sent to the letter
         before need not be read again; another spelling of it (`bearer  x`) is read, and then finds the same verdict.
         """
-        values = request.authorization
-        if len(values) == 1 and len(values[0]) <= self._longest and not names_a_token(request.query):
-            digest = _digest(values[0])
-            verified = self.verified.get(digest)
-            if verified is not None:
-                token = values[0][len(verified.scheme) + 1 :]
-                return Credentials(verified.scheme, token, request.dpop), digest, verified
+        digest = self._digest_of(request)
+        verified = None if digest is None else self.verified.get(digest)
+        if digest is not None and verified is not None:
+            return _credentials(request, verified), digest, verified
         credentials = read_credentials(request, self.settings.max_token_bytes)
         digest = _digest(f"{credentials.scheme} {credentials.token}")
         return credentials, digest, self.verified.get(digest)
@@ -184,7 +155,7 @@ class ResourceServer:
             raise InvalidToken("token.expired")
         return token
 
-    def _verify(self, credentials: Credentials, digest: bytes, now: float) -> "Story[tuple[AccessToken, str, float]]":
+    def _verify(self, credentials: Credentials, digest: bytes, now: float) -> Story[tuple[AccessToken, str, float]]:
         try:
             jws = split(credentials.token)  # 2
         except Malformed:
@@ -219,7 +190,11 @@ class ResourceServer:
         self.claims.check_claims(claims, media_type, now)
         token = read_access_token(claims, payload.decode(), keys.issuer, keys.realm)
         ath = _ath(credentials, token)
-        self.verified.put(digest, _Verified(token, keys, key, credentials.scheme, ath))
+        needs_no_proof = (
+            token.key_thumbprint is None and credentials.scheme == "Bearer" and self.settings.dpop != "required"
+        )
+        admission = Admission(token, _ADMITTED) if needs_no_proof else None
+        self.verified.put(digest, _Verified(token, keys, key, credentials.scheme, ath, admission))
         return token, ath, now
 
     def _check_binding(
@@ -242,7 +217,7 @@ class ResourceServer:
             thumbprint=thumbprint,
         )
 
-    def _ask_store(self, proof: Proof, now: float) -> "Story[bool]":
+    def _ask_store(self, proof: Proof, now: float) -> Story[bool]:
         """First use, by a store elsewhere. Only its own True or False counts; one that cannot answer is an outage."""
         try:
             first = yield FirstUse(replay_key(proof.thumbprint, proof.jti), proof.thumbprint, proof.expires_at, now)
@@ -258,7 +233,7 @@ class ResourceServer:
         # An answer with a nonce must not be stored (RFC 9449 8.2).
         return (VARY, ("DPoP-Nonce", self.proofs.nonces.issue(now)), ("Cache-Control", "no-store"), EXPOSED)
 
-    def _have_keys(self, keys: IssuerKeys, now: float) -> "Story[float]":
+    def _have_keys(self, keys: IssuerKeys, now: float) -> Story[float]:
         """See to it that the issuer's keys may serve; wait only when there are none. Returns the time.
 
         Raises:
@@ -289,7 +264,7 @@ class ResourceServer:
             if (mine and keys.wait_after_failure(now) == 0) or now - before > self.settings.http_timeout:
                 raise TemporarilyUnavailable("keys.unavailable", retry_after=1)
 
-    def _fetch_or_join(self, keys: IssuerKeys, now: float, *, forced: bool) -> "Story[float]":
+    def _fetch_or_join(self, keys: IssuerKeys, now: float, *, forced: bool) -> Story[float]:
         flight = keys.begin(now, forced=forced)
         if flight is not None:
             return (yield from self._refresh(keys, flight, now, forced=forced))
@@ -301,7 +276,7 @@ class ResourceServer:
             return landed_at
         return now
 
-    def _refresh(self, keys: IssuerKeys, flight: Flight, now: float, *, forced: bool = False) -> "Story[float]":
+    def _refresh(self, keys: IssuerKeys, flight: Flight, now: float, *, forced: bool = False) -> Story[float]:
         """Fetch an issuer's keys: discovery, then the set (or where it was last found). Returns the time."""
         since = now
         try:
@@ -327,7 +302,7 @@ class ResourceServer:
             keys.end(flight)
         return now
 
-    def _discover(self, issuer: str, member: str, fallback: str) -> "Story[tuple[str, float]]":
+    def _discover(self, issuer: str, member: str, fallback: str) -> Story[tuple[str, float]]:
         """An endpoint from the discovery document; without such a document, StrongDM ID's own place for it."""
         reply: Reply = yield Fetch(discovery_url(issuer))
         url = None
@@ -342,7 +317,7 @@ class ResourceServer:
         """What is left of `http_timeout`; something always is, lest a clock that jumps make an outage."""
         return max(self.settings.http_timeout - max(now - since, 0.0), 0.1)
 
-    def _ask(self, compact: str, now: float) -> "Story[tuple[Answer, float]]":
+    def _ask(self, compact: str, now: float) -> Story[tuple[Answer, float]]:
         """The issuer's answer about a token (RFC 7662), remembered or asked for."""
         introspection, digest = self.introspection, _digest(compact)
         if not introspection.possible:  # a route asks for it, and the settings have no credentials to ask with
@@ -370,6 +345,11 @@ class ResourceServer:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _credentials(request: Request, verified: _Verified) -> Credentials:
+    """The credentials of a request whose Authorization value has a verdict."""
+    return Credentials(verified.scheme, request.authorization[0][len(verified.scheme) + 1 :], request.dpop)
 
 
 def _ath(credentials: Credentials, token: AccessToken) -> str:

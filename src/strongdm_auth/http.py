@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from .flow import Fetch, Reply, Unreachable
+from .needs import Fetch, Reply, Unreachable
 
 if TYPE_CHECKING:
     import httpx

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 from .challenge import Challenges, Denial
 from .drivers import AsyncDriver, SyncDriver
 from .errors import ConfigurationError, MissingCredentials, Refused, StrongDMAuthError, UseDPoPNonce
-from .flow import Admission, ResourceServer, Story
+from .flow import Admission, ResourceServer
 from .http import AsyncHTTP, Clock, SyncHTTP, wall_clock
 from .metadata import metadata_url
+from .needs import Story
 from .request import Request, read_credentials
 from .requirement import ANY_TOKEN, Requirement
 from .settings import Settings, SettingsKeywords
@@ -47,6 +48,14 @@ class _Verification:
         nonces = self._server.proofs.nonces
         nonce = nonces.issue(self._clock()) if isinstance(error, UseDPoPNonce) and nonces is not None else None
         return self._challenges.denial(error, requirement, nonce=nonce)
+
+    def _recall(self, request: Request) -> Admission | None:
+        """The warm way: see `ResourceServer.recall`."""
+        try:
+            return self._server.recall(request, self._clock())
+        except Refused as refusal:
+            _log.debug("refused: %s", refusal.reason)
+            raise
 
     def _admit(self, request: Request, requirement: Requirement, kept: Admission | None) -> "Story[Admission | None]":
         """Authenticate, unless that was done for this request already; then hold the requirement against the token."""
@@ -103,7 +112,10 @@ class Verifier(_Verification):
         Raises:
             Refused: nobody who is let in; `denial(error)` is the HTTP answer.
         """
-        return self._driver.run(self._server.authenticate(request, self._clock())).token
+        admission = self._recall(request)
+        if admission is None:
+            admission = self._driver.run(self._server.authenticate(request, self._clock()))
+        return admission.token
 
     def authorize(self, request: Request, requirement: Requirement) -> AccessToken | None:
         """Authenticate, and hold `requirement` against the token. None for an anonymous request to an optional route.
@@ -122,6 +134,10 @@ class Verifier(_Verification):
         `kept` is what an earlier call for the same request gave: nothing is authenticated twice, so that a proof is used
         once and a second decorator costs nothing.
         """
+        if kept is None:
+            kept = self._recall(request)
+        if kept is not None and requirement is ANY_TOKEN:
+            return kept
         return self._driver.run(self._admit(request, requirement, kept))
 
     def for_event_loops(self, *, client: "httpx.AsyncClient | Any | None" = None) -> "AsyncVerifier":
@@ -162,7 +178,9 @@ class AsyncVerifier(_Verification):
 
     async def authenticate(self, request: Request) -> AccessToken:
         """As `Verifier.authenticate`."""
-        admission = await self._driver.run(self._server.authenticate(request, self._clock()))
+        admission = self._recall(request)
+        if admission is None:
+            admission = await self._driver.run(self._server.authenticate(request, self._clock()))
         return admission.token
 
     async def authorize(self, request: Request, requirement: Requirement) -> AccessToken | None:
@@ -174,6 +192,10 @@ class AsyncVerifier(_Verification):
         self, request: Request, requirement: Requirement = ANY_TOKEN, kept: Admission | None = None
     ) -> Admission | None:
         """As `Verifier.admit`."""
+        if kept is None:
+            kept = self._recall(request)
+        if kept is not None and requirement is ANY_TOKEN:
+            return kept
         return await self._driver.run(self._admit(request, requirement, kept))
 
     async def aclose(self) -> None:

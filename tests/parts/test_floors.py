@@ -27,7 +27,7 @@ FLOORS = {
         "metadata",
         "openapi",
     },
-    2: {"jose", "issuers", "keys", "dpop", "introspection", "replay", "claims"},
+    2: {"jose", "issuers", "keys", "dpop", "introspection", "replay", "claims", "needs"},
     3: {"flow"},
     4: {"http", "drivers", "verifier", "stores"},
 }

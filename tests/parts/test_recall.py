@@ -1,0 +1,151 @@
+"""The warm way through the verifier (`ResourceServer.recall`) is a shortcut and nothing else: it changes no answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from strongdm_auth import Refused, Request, Requirement, Verifier
+from strongdm_auth.testing import Clock, DPoPKey, Issuer
+from tests.conftest import AUDIENCE, NOW, URL, request
+
+Make = Callable[..., Verifier]
+
+
+def outcome(verifier: Verifier, asked: Request, requirement: Requirement | None = None) -> Any:
+    try:
+        return verifier.authenticate(asked) if requirement is None else verifier.authorize(asked, requirement)
+    except Refused as refusal:
+        return type(refusal), refusal.reason, refusal.scheme, verifier.denial(refusal)
+
+
+def recalled(verifier: Verifier, asked: Request) -> bool:
+    """Whether the warm way has an answer now."""
+    return verifier._server.recall(asked, NOW) is not None
+
+
+@pytest.fixture
+def token(issuer: Issuer) -> str:
+    return issuer.token("cli_agent", scopes=["read"], realm="alpha", audience=AUDIENCE)
+
+
+def test_a_token_is_recalled_from_its_second_request_on(make_verifier: Make, token: str) -> None:
+    verifier = make_verifier()
+    assert not recalled(verifier, request(token))
+    first = verifier.authenticate(request(token))
+    assert recalled(verifier, request(token))
+    assert verifier.authenticate(request(token)) is first
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Authorization", "Bearer {}"), ("Authorization", "Bearer {}")],
+        [("Authorization", "Bearer {} ")],
+        [("Authorization", " Bearer {}")],
+        [("Authorization", "Bearer  {}")],
+        [("Authorization", "bearer {}")],
+        [("Authorization", "DPoP {}")],
+        [("Authorization", "Bearer {}x")],
+        [("Authorization", "Bearer {},Bearer {}")],
+        [("Authorization", "Bearer {}"), ("DPoP", "x")],
+        [("Authorization", "Basic {}")],
+        [],
+    ],
+)
+@pytest.mark.parametrize("query", ["", "?a=1", "?access_token=x", "?access%5Ftoken=x"])
+@pytest.mark.parametrize("settings", [{}, {"dpop": "required"}])
+def test_warm_and_cold_give_the_same_answer(
+    headers: list[tuple[str, str]], query: str, settings: dict[str, Any], make_verifier: Make, token: str
+) -> None:
+    asked = Request("GET", URL + query, [(name, value.replace("{}", token)) for name, value in headers])
+    warm, cold = make_verifier(**settings), make_verifier(**settings)
+    for scheme in ("Bearer", "DPoP"):
+        outcome(warm, request(token, scheme=scheme))
+    assert outcome(warm, asked) == outcome(cold, asked)
+    assert outcome(warm, asked) == outcome(cold, asked)
+
+
+def test_a_recalled_bound_token_needs_a_fresh_proof_each_time(issuer: Issuer, make_verifier: Make) -> None:
+    verifier, key, thief = make_verifier(), DPoPKey.generate(), DPoPKey.generate()
+    token = issuer.token("cli_agent", realm="alpha", audience=AUDIENCE, key=key)
+
+    def proof(prover: DPoPKey = key, url: str = URL) -> str:
+        return prover.proof("GET", url, token, now=NOW)
+
+    used = proof()
+    assert outcome(verifier, request(token, used)).subject == "cli_agent"
+    assert outcome(verifier, request(token, proof())).subject == "cli_agent"
+    assert outcome(verifier, request(token, used))[1:3] == ("dpop.replayed", "DPoP")
+    assert outcome(verifier, request(token, proof(url=URL + "/else")))[1:3] == ("dpop.htu_mismatch", "DPoP")
+    assert outcome(verifier, request(token, proof(thief)))[1:3] == ("token.key_mismatch", "DPoP")
+    assert outcome(verifier, request(token, scheme="DPoP"))[1:3] == ("dpop.missing", "DPoP")
+    assert outcome(verifier, request(token))[1:3] == ("token.bound", "Bearer")
+
+
+def test_a_recalled_token_expires(clock: Clock, make_verifier: Make, token: str) -> None:
+    verifier = make_verifier(jwks_max_age=86_400)
+    verifier.authenticate(request(token))
+    clock.advance(3600 + 29)
+    assert verifier.authenticate(request(token)).subject == "cli_agent"
+    clock.advance(1)
+    assert outcome(verifier, request(token))[1:3] == ("token.expired", "Bearer")
+
+
+def test_a_recalled_token_is_refused_when_its_key_is_withdrawn(
+    issuer: Issuer, clock: Clock, make_verifier: Make, token: str
+) -> None:
+    verifier = make_verifier()
+    verifier.authenticate(request(token))
+    issuer.rotate("alpha")
+    other = issuer.token("cli_other", realm="alpha", audience=AUDIENCE)
+    assert verifier.authenticate(request(other)).subject == "cli_other"  # its unknown key has the set fetched
+    assert outcome(verifier, request(token))[1] == "token.key_unknown"
+
+
+def test_a_recalled_token_does_not_outlive_what_the_issuer_may_be_away_for(
+    issuer: Issuer, clock: Clock, make_verifier: Make
+) -> None:
+    token = issuer.token("cli_agent", realm="alpha", audience=AUDIENCE, lifetime=86_400)
+    verifier = make_verifier()
+    verifier.authenticate(request(token))
+    issuer.fail(503)
+    clock.advance(900 + 3600)
+    assert outcome(verifier, request(token))[1] == "keys.unavailable"
+
+
+def test_requirements_are_held_against_a_recalled_token(make_verifier: Make, token: str) -> None:
+    verifier = make_verifier()
+    verifier.authenticate(request(token))
+    assert outcome(verifier, request(token), Requirement(scopes="read")).subject == "cli_agent"
+    assert outcome(verifier, request(token), Requirement(scopes="admin"))[1:3] == ("scope.insufficient", "Bearer")
+    assert outcome(verifier, request(token), Requirement(dpop=True))[1] == "token.unbound"
+
+
+@pytest.mark.parametrize("requirement", [None, Requirement(introspect=True)])
+def test_introspection_is_asked_for_a_recalled_token_too(
+    requirement: Requirement | None, issuer: Issuer, make_verifier: Make, token: str
+) -> None:
+    client = issuer.client("api", realm="alpha")
+    verifier = make_verifier(
+        introspection="always" if requirement is None else "off",
+        introspection_ttl=0,
+        client_id=client.client_id,
+        client_secret=client.client_secret,
+    )
+    assert outcome(verifier, request(token), requirement).introspected
+    issuer.revoke(token)
+    assert outcome(verifier, request(token), requirement)[1] == "token.inactive"
+
+
+def test_two_verifiers_share_no_verdict(issuer: Issuer, clock: Clock, make_verifier: Make, token: str) -> None:
+    make_verifier().authenticate(request(token))
+    other = Verifier(
+        client=httpx.Client(transport=issuer.transport()),
+        clock=clock,
+        issuer=issuer.url,
+        realms=["alpha"],
+        audience="https://else.example",
+    )
+    assert outcome(other, request(token))[1] == "token.audience"
