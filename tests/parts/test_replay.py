@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from strongdm_auth import AsyncVerifier, MemoryReplayStore, Refused, Request, Verifier
-from strongdm_auth.replay import SHARDS, ReplayStoreFull, replay_key
+from strongdm_auth.replay import ReplayStoreFull, replay_key
 from strongdm_auth.testing import Clock, DPoPKey, SigningKey
 from tests.conftest import URL
 
