@@ -6,7 +6,7 @@ Pure ASGI, no framework imported. The scope is copied and never changed; lifespa
 decides nothing: which path needs what is `RouteTable`'s to say, and who gets in the verifier's.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeAlias, Unpack
 
 from .challenge import Denial
@@ -29,6 +29,7 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Where a scope keeps what authentication gave for its request, by verifier: a second door never authenticates again.
 SLOT = "strongdm_auth"
+_ABOUT_BODIES = frozenset({b"content-length", b"content-type", b"content-encoding", b"transfer-encoding"})
 #: RFC 6455 7.4.1: the peer violates a policy. For servers without the denial response extension.
 POLICY_VIOLATION = 1008
 
@@ -63,6 +64,7 @@ class StrongDMAuthMiddleware:
         self._routes = RouteTable(protected_routes, require, exempt)
         self.verifier = AsyncVerifier(**settings)
         self._metadata = Metadata.of(self.verifier.settings)
+        self._mounted = [inner for inner in _chain(app) if hasattr(inner, "root_path")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -72,7 +74,9 @@ class StrongDMAuthMiddleware:
         request = ScopeRequest(scope)
         if self._metadata is not None and serves(self._metadata, scope):
             return await answer(self._metadata, scope, send)
-        requirement = None if request.is_preflight else self._find(request)
+        requirement = self._find(request)
+        if requirement is not None and request.is_preflight:
+            send, requirement = without_body(send), None
         if requirement is None:
             return await self.app({**scope, "auth": ANONYMOUS, "user": NOBODY}, receive, send)
         kept: dict[Any, Admission] = scope.get(SLOT) or {}
@@ -88,13 +92,14 @@ class StrongDMAuthMiddleware:
         return await self.app(inner, receive, with_headers(send, admission.headers))
 
     def _find(self, request: ScopeRequest) -> Requirement | None:
-        """What the path needs; where the app has a `root_path` of its own (FastAPI), also as the app will read it."""
+        """What the path needs; where an app behind us has a `root_path` of its own (FastAPI), also as that app reads it."""
         found = self._routes.find(request.route_path)
-        mount = getattr(self.app, "root_path", "")
-        if not isinstance(mount, str) or not mount:
-            return found
-        read_by_app = self._routes.find(below(request.decoded_path, mount))
-        return found & read_by_app if found is not None and read_by_app is not None else found or read_by_app
+        for app in self._mounted:
+            mount: object = getattr(app, "root_path", "")
+            if isinstance(mount, str) and mount:
+                read_by_app = self._routes.find(below(request.decoded_path, mount))
+                found = found & read_by_app if found is not None and read_by_app is not None else found or read_by_app
+        return found
 
     def _closing(self, send: Send) -> Send:
         """`send` for the lifespan: connections to the issuer end with the app."""
@@ -105,6 +110,15 @@ class StrongDMAuthMiddleware:
             await send(message)
 
         return sending
+
+
+def _chain(app: Any) -> Iterator[Any]:
+    """The app, and the apps that its middlewares wrap."""
+    for _ in range(100):
+        if app is None:
+            return
+        yield app
+        app = getattr(app, "app", None)
 
 
 def serves(metadata: Metadata, scope: Scope) -> bool:
@@ -123,6 +137,22 @@ async def answer(denial: Denial | Metadata, scope: Scope, send: Send) -> None:
     headers.append((b"content-length", str(len(denial.body)).encode("ascii")))
     await send({"type": f"{kind}.start", "status": denial.status, "headers": headers})
     return await send({"type": f"{kind}.body", "body": denial.body})
+
+
+def without_body(send: Send) -> Send:
+    """`send` for a preflight to a protected path: the CORS headers go out, and nothing that an app says to any method."""
+    ended = False
+
+    async def sending(message: Message) -> None:
+        nonlocal ended
+        if message["type"] == "http.response.start":
+            headers = [pair for pair in message.get("headers", ()) if pair[0].lower() not in _ABOUT_BODIES]
+            await send({**message, "headers": [*headers, (b"content-length", b"0")]})
+        elif message["type"] == "http.response.body" and not ended:
+            ended = True
+            await send({"type": "http.response.body", "body": b""})
+
+    return sending
 
 
 def with_headers(send: Send, added: tuple[tuple[str, str], ...]) -> Send:

@@ -4,9 +4,10 @@ Only the outermost actor decides; the ones before it are information. What is ma
 "nobody acts". `allowed_actors=()` allows no one.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from .errors import AccessDenied, ConfigurationError
 from .tokens import MOST_ACTORS, AccessToken, Actor
@@ -103,4 +104,10 @@ class Delegation:
 
 
 def _matches(name: str | None, patterns: frozenset[str]) -> bool:
-    return name is not None and any(fnmatchcase(name, pattern) for pattern in patterns)
+    return name is not None and any(_expression(pattern).fullmatch(name) for pattern in patterns)
+
+
+@lru_cache(1024)
+def _expression(pattern: str) -> re.Pattern[str]:
+    """`*` is any run of characters and `?` any one; every other character, `[` too, is itself."""
+    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)

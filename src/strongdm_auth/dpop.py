@@ -30,8 +30,10 @@ MOST_PROOF_BYTES = 8_192
 NONCE_LIFETIME = 300
 #: From this age on an answer carries a fresh nonce, so that a client that keeps calling never meets a refusal.
 NONCE_RENEWAL = NONCE_LIFETIME // 2
-#: Proof headers (key and algorithm) kept imported: one a client key. An entry is about 1.5 KB.
+#: Proof headers (key and algorithm) kept imported; a client's is always the same. An entry is 1 to 3 KB.
 KEYS_REMEMBERED = 20_000
+#: A header with a 4096-bit RSA key has about 1,000 characters; what is longer has been stuffed to take room.
+LONGEST_HEADER_REMEMBERED = 1_200
 
 
 class Proof(NamedTuple):
@@ -126,7 +128,7 @@ class ProofRules:
             raise InvalidDPoPProof("dpop.malformed") from None
         if not key.verify(alg, jws.signing_input, signature):  # (6)
             raise InvalidDPoPProof("dpop.signature")
-        if known is None and thumbprint is not None:
+        if known is None and thumbprint is not None and len(jws.header) <= LONGEST_HEADER_REMEMBERED:
             # Only now: whoever has no token bound to the key cannot fill the memo.
             self._known.put(jws.header, (alg, key))
         return Proof(key.thumbprint, jti, iat + self._max_age, renew_nonce)
@@ -162,7 +164,7 @@ class ProofRules:
             raise InvalidDPoPProof("dpop.claims")
         if htm != method:  # (8)
             raise InvalidDPoPProof("dpop.htm_mismatch")
-        if htu != uri:  # (9): equal as they stand, or else after RFC 3986 6.2.2 and 6.2.3
+        if htu != uri or not uri:  # (9): equal as they stand, or else after RFC 3986 6.2.2 and 6.2.3
             normalised = normalise(htu)
             if normalised is None or normalised != normalise(uri):
                 raise InvalidDPoPProof("dpop.htu_mismatch")

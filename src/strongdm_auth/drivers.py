@@ -5,6 +5,7 @@ import inspect
 import logging
 import threading
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from .errors import Refused
@@ -46,9 +47,11 @@ class SyncDriver:
                 _wait(flight.landed, self._join_for)
                 return self._clock()
             case Background(story):
-                threading.Thread(
-                    target=self._run_in_background, args=(story,), name="strongdm-auth-keys", daemon=True
-                ).start()
+                run = partial(self._run_in_background, story)
+                try:
+                    threading.Thread(target=run, name="strongdm-auth-keys", daemon=True).start()
+                except RuntimeError:  # no more threads: then now
+                    self._run_in_background(story)
                 return None
             case FirstUse():
                 return _ask_store(self._store, need)

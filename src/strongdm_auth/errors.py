@@ -73,6 +73,7 @@ DESCRIPTIONS: dict[str, str] = {
     "keys.unavailable": "The issuer's keys cannot be had right now",
     "keys.busy": "The issuer's keys are being fetched",
     "introspection.unavailable": "The issuer cannot be asked about the token right now",
+    "introspection.busy": "Too many tokens are being asked about right now",
     "replay.unavailable": "Whether the proof was used before cannot be told right now",
 }
 

@@ -63,12 +63,12 @@ _BOTH: dict[type[errors.Refused], type[errors.Refused]] = {refusal: _both(refusa
 
 
 class _Slot:
-    """What authentication gave for one request, for each `StrongDMAuth` that the app has."""
+    """What authentication gave for one request, by verifier: an app may have several, and may hand a request on."""
 
     __slots__ = ("admissions", "latest")
 
     def __init__(self) -> None:
-        self.admissions: dict[StrongDMAuth, Admission] = {}
+        self.admissions: dict[Verifier, Admission] = {}
         self.latest: Admission | None = None
 
 
@@ -121,8 +121,9 @@ class StrongDMAuth:
             app.teardown_request(_forget)
             app.register_error_handler(StrongDMAuthError, self._render)
         verifiers[self] = Verifier(settings)
-        if metadata := Metadata.of(settings):
-            app.add_url_rule(metadata.path, _METADATA_ENDPOINT, lambda: _response(metadata))
+        metadata = Metadata.of(settings)
+        if metadata is not None and (endpoint := _METADATA_ENDPOINT + metadata.path) not in app.view_functions:
+            app.add_url_rule(metadata.path, endpoint, lambda: _response(metadata))
 
     def verify_request(self, requirement: Requirement = ANY_TOKEN) -> AccessToken:
         """Authenticate the current request, once however often it is called, and hold `requirement` against the token.
@@ -138,7 +139,7 @@ class StrongDMAuth:
     def get_current_agent(self) -> dict[str, Any] | None:
         """The authenticated agent as a dict of subject, scopes, issuer, client_id and actor (the `act` claim); or None."""
         slot = _slot()
-        admission = None if slot is None else slot.admissions.get(self)
+        admission = None if slot is None else slot.admissions.get(self._verifier())
         if admission is None:
             return None
         token = admission.token
@@ -183,9 +184,15 @@ class StrongDMAuth:
         """Put every view of a blueprint, or of a whole app, behind a requirement. A CORS preflight passes."""
         wanted = _requirement(requirement, parts)
 
-        def guard() -> None:
-            if flask.request.endpoint != _METADATA_ENDPOINT and not EnvironRequest(flask.request.environ).is_preflight:
-                self._admit(wanted)
+        def guard() -> flask.Response | None:
+            request = _request()
+            if (request.endpoint or "").startswith(_METADATA_ENDPOINT):
+                return None
+            if EnvironRequest(request.environ).is_preflight:
+                # Flask's own answer, before any view: one that lists OPTIONS would tell strangers what it tells agents.
+                return _app().make_default_options_response()
+            self._admit(wanted)
+            return None
 
         target.before_request(guard)
 
@@ -210,11 +217,11 @@ class StrongDMAuth:
         if slot is None:
             slot = environ[_SLOT] = _Slot()
         try:
-            admission = verifier.admit(EnvironRequest(environ), requirement, slot.admissions.get(self))
+            admission = verifier.admit(EnvironRequest(environ), requirement, slot.admissions.get(verifier))
         except errors.Refused as refusal:
             raise self._refusal(refusal, requirement) from None
         if admission is not None:
-            slot.admissions[self] = slot.latest = admission
+            slot.admissions[verifier] = slot.latest = admission
             _g().token_claims = admission.token.claims
         return admission
 
@@ -280,4 +287,4 @@ def _forget(_: BaseException | None) -> None:
     _g().pop("token_claims", None)
 
 
-_METADATA_ENDPOINT = "strongdm_auth_metadata"
+_METADATA_ENDPOINT = "strongdm_auth_metadata:"

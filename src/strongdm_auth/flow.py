@@ -17,7 +17,16 @@ from .dpop import Proof, ProofRules
 from .errors import InvalidDPoPProof, InvalidToken, Refused, TemporarilyUnavailable
 from .introspection import Answer, Introspection
 from .issuers import Issuers, WrongDiscovery, discovery_url, endpoint, read_discovery
-from .jose import Compact, Malformed, VerificationKey, decode_segment, encode_segment, parse_object, split
+from .jose import (
+    Compact,
+    Malformed,
+    VerificationKey,
+    begins_as_jws,
+    decode_segment,
+    encode_segment,
+    parse_object,
+    split,
+)
 from .keys import Flight, IssuerKeys, UnusableKeySet, read_key_set
 from .memo import Memo
 from .needs import Background, Fetch, FirstUse, Join, Reply, Story, Unreachable
@@ -26,7 +35,7 @@ from .request import Credentials, Request, names_a_token, read_credentials
 from .settings import Settings
 from .tokens import AccessToken
 
-#: Verified tokens kept, so that one is verified once. About 1 KB each.
+#: Verified tokens kept, so that one is verified once. About 1.5 KB each, and 1 KB more where a route reads the claims.
 TOKENS_REMEMBERED = 50_000
 #: Statuses by which an issuer says that there is no such document, and not that something is wrong (RFC 9110 15.5).
 _NO_SUCH_DOCUMENT = frozenset({404, 410})
@@ -159,6 +168,8 @@ class ResourceServer:
         try:
             jws = split(credentials.token)  # 2
         except Malformed:
+            if begins_as_jws(credentials.token):  # a JWT that was cut, or lengthened: never rescued
+                raise InvalidToken("token.malformed") from None
             if self.settings.introspection == "off":
                 raise InvalidToken("token.opaque") from None
             answer, now = yield from self._ask(credentials.token, now)
@@ -324,6 +335,8 @@ class ResourceServer:
             raise TemporarilyUnavailable("introspection.unavailable")
         document, since = introspection.remembered(digest, now), now
         if document is None:
+            if not introspection.begin():
+                raise TemporarilyUnavailable("introspection.busy", retry_after=1)
             try:
                 if self.introspection_url is None or now >= self.introspection_url_until:
                     url, now = yield from self._discover(self.settings.issuer, "introspection_endpoint", "introspect")
@@ -339,6 +352,8 @@ class ResourceServer:
             except (Unreachable, Malformed, WrongDiscovery) as fault:
                 _log.warning("introspection at %s: %s", self.settings.issuer, fault)
                 raise TemporarilyUnavailable("introspection.unavailable") from None
+            finally:
+                introspection.end()
             introspection.remember(digest, document, now)
         return introspection.read(document, now), now
 

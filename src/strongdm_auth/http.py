@@ -72,6 +72,17 @@ def _seconds(fetch: Fetch, timeout: float) -> float:
     return timeout if fetch.within is None else min(fetch.within, timeout)
 
 
+class _Shared:
+    """A client that keeps connections, in one process. It is closed when nobody uses it but exchanges that overran."""
+
+    __slots__ = ("client", "dropped", "overdue", "process", "users")
+
+    def __init__(self, client: Any) -> None:
+        self.client, self.process = client, os.getpid()
+        self.users = self.overdue = 0
+        self.dropped = False
+
+
 class SyncHTTP:
     """Exchanges for threads.
 
@@ -87,62 +98,80 @@ class SyncHTTP:
         self._clock = clock
         self._lock = threading.Lock()
         self._tls: Any = None
-        self._shared: tuple[int, Any] | None = None
+        self._shared: _Shared | None = None
 
     def exchange(self, fetch: Fetch) -> Reply:
         """Do it. Raises Unreachable when nothing came of it, at `http_timeout` at the latest."""
         seconds = _seconds(fetch, self._timeout)
-        client, mine = self._client(fetch)
+        client, shared = self._client(fetch)
         landed: Future[Reply] = Future()
-        arguments = (client, mine, fetch, seconds, landed)
+        arguments = (client, shared, fetch, seconds, landed)
         thread = threading.Thread(
             target=self._exchange_in_thread, args=arguments, name="strongdm-auth-fetch", daemon=True
         )
         try:
             thread.start()
         except RuntimeError as fault:  # no more threads
+            self._release(client, shared)
             raise Unreachable("no thread to fetch with") from fault
         try:
             return landed.result(seconds)
         except TimeoutError:
-            self._cut_off(client)
+            self._cut_off(client, shared)
             raise Unreachable(f"no answer within {seconds:g} s") from None
 
     def close(self) -> None:
         """Close the connections that are kept; the next exchange makes new ones."""
         with self._lock:
             shared, self._shared = self._shared, None
-        if shared is not None and shared[0] == os.getpid():
-            shared[1].close()
+        if shared is not None and shared.process == os.getpid():
+            shared.client.close()
 
-    def _client(self, fetch: Fetch) -> tuple[Any, bool]:
-        """A client, and whether it is for this exchange alone."""
+    def _client(self, fetch: Fetch) -> tuple[Any, _Shared | None]:
+        """A client, and what it is shared by; None where it is for this exchange alone."""
         if self._injected is not None:
-            return self._injected, False
+            return self._injected, None
         import httpx
 
         with self._lock:
             if self._tls is None:
                 self._tls = httpx.create_ssl_context()  # 15 ms, once
             if fetch.form is None or not self._keep_alive:
-                return httpx.Client(verify=self._tls), True
-            if (
-                self._shared is None or self._shared[0] != os.getpid()
-            ):  # a forked child shares no socket with its parent
-                self._shared = os.getpid(), httpx.Client(verify=self._tls)
-                weakref.finalize(self, self._shared[1].close)
-            return self._shared[1], False
+                return httpx.Client(verify=self._tls), None
+            if self._shared is None or self._shared.process != os.getpid():  # a fork shares no socket with its parent
+                self._shared = _Shared(httpx.Client(verify=self._tls))
+                weakref.finalize(self, self._shared.client.close)
+            self._shared.users += 1
+            return self._shared.client, self._shared
 
-    def _cut_off(self, client: Any) -> None:
-        """Close the connections of an exchange that overran; its thread then ends."""
+    def _release(self, client: Any, shared: _Shared | None) -> None:
+        """An exchange is over."""
+        if shared is None:
+            if client is not self._injected:
+                client.close()
+            return
         with self._lock:
-            if self._shared is not None and self._shared[1] is client:
+            shared.users -= 1
+            unused = shared.dropped and shared.users <= shared.overdue
+        if unused:
+            client.close()
+
+    def _cut_off(self, client: Any, shared: _Shared | None) -> None:
+        """An exchange overran. Its connection is closed with its client, once nobody else uses that; its thread then ends."""
+        if shared is None:
+            if client is not self._injected:
+                client.close()
+            return
+        with self._lock:
+            shared.dropped, shared.overdue = True, shared.overdue + 1
+            unused = shared.users <= shared.overdue
+            if self._shared is shared:
                 self._shared = None
-        if client is not self._injected:
+        if unused:
             client.close()
 
     def _exchange_in_thread(
-        self, client: Any, mine: bool, fetch: Fetch, seconds: float, landed: "Future[Reply]"
+        self, client: Any, shared: _Shared | None, fetch: Fetch, seconds: float, landed: "Future[Reply]"
     ) -> None:
         give_up_at = time.monotonic() + seconds
         try:
@@ -160,8 +189,7 @@ class SyncHTTP:
         else:
             landed.set_result(reply)
         finally:
-            if mine:
-                client.close()
+            self._release(client, shared)
 
 
 class AsyncHTTP:
@@ -209,6 +237,9 @@ class AsyncHTTP:
         client = self._own.get(loop)
         if client is None:
             import httpx
+
+            for gone in [other for other in self._own if other.is_closed()]:
+                del self._own[gone]  # its client would keep it alive, through the connections that it keeps
 
             # Keys are fetched a few times an hour: a socket kept for that is only one to leak when its loop ends.
             limits = httpx.Limits(max_keepalive_connections=20 if self._keep_alive else 0)

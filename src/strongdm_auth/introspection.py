@@ -20,6 +20,8 @@ from .jose import is_numeric_date
 from .settings import Settings
 from .tokens import AccessToken
 
+#: Questions under way at once; more are told to come back (503), so that an issuer that hangs cannot tie up a server.
+MOST_QUESTIONS = 64
 #: Answers kept at the most. One is about 2 KB.
 MOST_ANSWERS = 10_000
 #: What `token_type` of an answer may be: a refresh token is "active" too, at many issuers, and lets nobody in.
@@ -41,7 +43,21 @@ class Introspection:
         # RFC 6749 2.3.1: both are form-encoded before Basic joins them; for the usual alphabets that changes nothing.
         self._authorization = "Basic " + b64encode(credentials.encode()).decode("ascii")
         self._lock = threading.Lock()
+        self._asking = 0
         self._answers: LRUCache[bytes, tuple[Answer, float]] = LRUCache(MOST_ANSWERS)
+
+    def begin(self) -> bool:
+        """Leave to ask; False when too many are being asked. Who gets it must `end` it."""
+        with self._lock:
+            if self._asking >= MOST_QUESTIONS:
+                return False
+            self._asking += 1
+            return True
+
+    def end(self) -> None:
+        """A question that was begun is over, however it went."""
+        with self._lock:
+            self._asking -= 1
 
     def question(self, token: str) -> tuple[dict[str, str], bytes]:
         """Headers and form of the POST (RFC 7662 2.1)."""

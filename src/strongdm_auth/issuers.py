@@ -19,7 +19,7 @@ from .urls import fetch_problem
 MOST_REALMS = 1_000
 #: Realms kept that never had keys: only so that the next token of one does not fetch again.
 MOST_UNPROVEN_REALMS = 256
-#: First fetches for unproven realms per `jwks_cooldown`. A handful: real realms come by one at a time.
+#: Fetches for realms that turn out to be invented, per `jwks_cooldown`; one that turns out to be real is not counted.
 UNPROVEN_FETCHES = 4
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -79,8 +79,8 @@ class Issuers:
                 self._fix(self._prefix + realm, realm)
         self._proven: LRUCache[str, IssuerKeys] = LRUCache(MOST_REALMS)
         self._unproven: LRUCache[str, IssuerKeys] = LRUCache(MOST_UNPROVEN_REALMS)
-        self._budget = UNPROVEN_FETCHES
-        self._budget_since = 0.0
+        self._budget = float(UNPROVEN_FETCHES)
+        self._budget_at = 0.0
 
     def find(self, issuer: object) -> IssuerKeys | None:
         """The keys of an issuer that is let in; None for any other. Fetches nothing, and decides before anything does."""
@@ -105,20 +105,26 @@ class Issuers:
     def take_from_budget(self, now: float) -> float:
         """Leave to fetch for an invented realm: 0, or the seconds until there is some again."""
         with self._lock:
-            elapsed = now - self._budget_since
-            if not 0 <= elapsed < self._settings.jwks_cooldown:
-                self._budget, self._budget_since, elapsed = UNPROVEN_FETCHES, now, 0.0
-            if self._budget == 0:
-                return self._settings.jwks_cooldown - elapsed
+            a_unit = self._settings.jwks_cooldown / UNPROVEN_FETCHES
+            elapsed, self._budget_at = now - self._budget_at, now
+            if a_unit == 0 or elapsed < 0:  # no limit; or the clock was set back, which shuts no door
+                return 0.0
+            self._budget = min(float(UNPROVEN_FETCHES), self._budget + elapsed / a_unit)
+            if self._budget < 1:
+                return (1 - self._budget) * a_unit
             self._budget -= 1
             return 0.0
 
     def proven(self, keys: IssuerKeys) -> None:
-        """An invented realm turned out to be real: it is kept among its like, the one not used for longest giving way."""
+        """An invented realm turned out to be real: it is kept among its like.
+
+        When they are too many, the one gives way whose tokens were verified longest ago (remembered ones do not count).
+        """
         with self._lock:
             if keys.issuer in self._fixed or keys.issuer in self._proven:
                 return
             self._unproven.pop(keys.issuer, None)
+            self._budget += 1  # a real realm costs the others nothing: after a restart all of them come at once
             if len(self._proven) >= MOST_REALMS:
                 self._proven.popitem()[1].retire()
             self._proven[keys.issuer] = keys

@@ -95,6 +95,9 @@ class Compact(NamedTuple):
     payload: str
     signature: str
 
+    def __repr__(self) -> str:
+        return "<Compact>"  # it is a credential
+
     @property
     def signing_input(self) -> bytes:
         """What was signed (RFC 7515 5.1 step 8)."""
@@ -107,6 +110,15 @@ def split(token: str) -> Compact:
     if len(parts) != 3 or not all(parts) or not token.isascii():
         raise Malformed("not a compact JWS")
     return Compact(*parts)
+
+
+def begins_as_jws(token: str) -> bool:
+    """Whether a token's first segment is a JOSE header of a signature: then it is no opaque token, whatever follows."""
+    try:
+        header = parse_object(decode_segment(token.partition(".")[0]))
+    except Malformed:
+        return False
+    return "alg" in header and "enc" not in header
 
 
 def decode_segment(segment: str) -> bytes:
@@ -154,6 +166,10 @@ def parse_object(text: bytes) -> dict[str, Any]:
                 raise Malformed("more than one JSON value")
         else:
             value = _JSON.decode(document)
+        if (
+            "\\u" in document
+        ):  # half of a surrogate pair is no character, and no answer could be made of it (RFC 8259 8.2)
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as fault:
         raise Malformed("not JSON") from fault
     if not isinstance(value, dict):

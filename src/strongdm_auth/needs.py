@@ -1,7 +1,7 @@
 """What a story may ask the world for, and what it is answered: all that passes between `flow` and the drivers."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from .keys import Flight
@@ -22,8 +22,8 @@ class Fetch:
     """One HTTP exchange: a GET, or a POST of `form` where that is set. Answered with a `Reply`."""
 
     url: str
-    headers: tuple[tuple[str, str], ...] = (("Accept", "application/json"),)
-    form: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(("Accept", "application/json"),), repr=False)
+    form: bytes | None = field(default=None, repr=False)
     #: Seconds it may take, where that is less than `http_timeout`: two exchanges for one purpose share it.
     within: float | None = None
 

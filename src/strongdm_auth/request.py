@@ -17,6 +17,7 @@ _B64TOKEN = (string.ascii_letters + string.digits + "-._~+/").encode("ascii")
 #: Two Authorization fields that a server joined into one value (RFC 9110 5.3), whatever the first one's scheme is.
 _SECOND_CREDENTIALS = re.compile(r",[ \t]*(?:bearer|dpop)(?:[ \t]|$)", re.IGNORECASE)
 _ORIGIN = re.compile(r"(?:[^:/?#]*://[^/?#]*)?")
+_HTTP_ORIGIN = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@\\\[\]:,]+)(?::[0-9]*)?", re.IGNORECASE)
 _PATH = re.compile(r"(?:[^:/?#]*://[^/?#]*)?([^?#]*)")
 _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _SCHEMES = {"bearer": "Bearer", "dpop": "DPoP"}
@@ -74,8 +75,15 @@ class Request:
         return self._url.partition("#")[0].partition("?")[2]
 
     def uri(self, public_url: str | None = None) -> str:
-        """The URI without query and fragment, as the client sees it: what `htu` must equal (RFC 9449 4.3)."""
-        return (self.origin if public_url is None else public_url.rstrip("/")) + self.path
+        """The URI without query and fragment, as the client sees it: what `htu` must equal (RFC 9449 4.3).
+
+        Empty, which nothing equals, when a Host header made the origin something else than an origin: with
+        `Host: api.example.com/x?` a proof for /x would otherwise be good for every path.
+        """
+        if public_url is not None:
+            return public_url.rstrip("/") + self.path
+        origin = self.origin
+        return origin + self.path if _HTTP_ORIGIN.fullmatch(origin) else ""
 
 
 class EnvironRequest(Request):
@@ -93,7 +101,7 @@ class EnvironRequest(Request):
 
     @property
     def is_preflight(self) -> bool:
-        """A CORS preflight (Fetch standard): it carries no credentials by design, and reaches no view of an API."""
+        """A CORS preflight (Fetch standard), or what looks like one: it carries no credentials, by design."""
         environ = self._environ
         return self.method == "OPTIONS" and "HTTP_ORIGIN" in environ and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
 
@@ -198,7 +206,7 @@ class ScopeRequest(Request):
 
     @property
     def is_preflight(self) -> bool:
-        """A CORS preflight (Fetch standard): it carries no credentials by design, and reaches no view of an API."""
+        """A CORS preflight (Fetch standard), or what looks like one: it carries no credentials, by design."""
         if self.method != "OPTIONS":
             return False
         names = {name for name, _ in self._scope["headers"]}

@@ -21,6 +21,8 @@ LONGEST_REMEMBERED = 128
 
 _SLASHES = re.compile(r"[/\\]+")
 _MATRIX = re.compile(r";[^/]*")
+#: Regular expressions that ignore case take these for an i; `casefold` does not.
+_LIKE_I = {0x130: "i", 0x131: "i"}
 #: What no plain path has: wildcards and parameters (they would be taken literally, and protect nothing), a query, escapes.
 _NOT_PLAIN = re.compile(r"[*{}<>?#%\\;\x00-\x20\x7f]")
 
@@ -28,7 +30,7 @@ _NOT_PLAIN = re.compile(r"[*{}<>?#%\\;\x00-\x20\x7f]")
 def _folded(path: str) -> str:
     """The path without matrix parameters, repeated slashes, case, `.` segments, and what may trail it."""
     segments = _SLASHES.sub("/", _MATRIX.sub("", path)).strip("\r\n\t\0 ").split("/")
-    return "/" + "/".join(segment for segment in segments if segment not in ("", ".")).casefold()
+    return "/" + "/".join(segment for segment in segments if segment not in ("", ".")).translate(_LIKE_I).casefold()
 
 
 def _resolved(folded: str) -> str:

@@ -200,7 +200,7 @@ class Settings:
 
 
 def _shortened(value: object) -> str:
-    text = re.sub(r"//[^/@]*@", "//...@", repr(value))  # a password may stand before the host of a wrong URL
+    text = re.sub(r"//.*@", "//...@", repr(value))  # a password may stand before the host of a wrong URL
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -255,6 +255,10 @@ def _check(values: dict[str, Any]) -> None:
     if realms is not None and (match := _REALM_SUFFIX.search(issuer)) and realms != frozenset({match[1]}):
         raise ConfigurationError(
             f"realms must be left out when issuer already is one realm ({match[1]!r}); or set issuer to the base issuer"
+        )
+    if values["jwks_max_age"] + values["jwks_stale"] == 0:
+        raise ConfigurationError(
+            "jwks_max_age and jwks_stale must not both be 0: no key would ever serve; set jwks_max_age to 900"
         )
     if values["introspection"] != "off" and not (values["client_id"] and values["client_secret"]):
         raise ConfigurationError(

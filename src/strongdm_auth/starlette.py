@@ -39,7 +39,11 @@ class TokenCredentials(AuthCredentials):
 
 
 class StrongDMAuthBackend(AuthenticationBackend):
-    """A backend for Starlette's `AuthenticationMiddleware`: None without credentials of ours, so that others may try."""
+    """A backend for Starlette's `AuthenticationMiddleware`: None without credentials of ours, so that others may try.
+
+    A backend cannot put headers on answers: with `dpop_nonce="required"` clients get a fresh nonce by a refusal every five
+    minutes, and `Vary: Authorization, DPoP` is yours to set. `StrongDMAuthMiddleware` does both.
+    """
 
     def __init__(self, requirement: Requirement = ANY_TOKEN, **settings: Unpack[SettingsKeywords]) -> None:
         self._requirement = requirement

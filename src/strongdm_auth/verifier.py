@@ -63,9 +63,12 @@ class _Verification:
         scheme = None
         try:
             if kept is None:
-                if requirement.optional and not request.authorization:
-                    return None
-                kept = yield from self._server.authenticate(request, now, introspect=requirement.introspect)
+                try:
+                    kept = yield from self._server.authenticate(request, now, introspect=requirement.introspect)
+                except MissingCredentials:
+                    if requirement.optional:
+                        return None
+                    raise
             scheme = "Bearer" if kept.token.key_thumbprint is None else "DPoP"
             if requirement.introspect and not kept.token.introspected:
                 compact = read_credentials(request, self.settings.max_token_bytes).token

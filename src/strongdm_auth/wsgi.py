@@ -54,9 +54,11 @@ class StrongDMAuthMiddleware:
         if self._metadata is not None and path == self._metadata.path and request.method in ("GET", "HEAD"):
             return _answer(self._metadata, start_response)
         environ[TOKEN] = None
-        requirement = None if request.is_preflight else self._routes.find(path)
+        requirement = self._routes.find(path)
         if requirement is None:
             return self.app(environ, start_response)
+        if request.is_preflight:
+            return _without_body(self.app, environ, start_response)
         try:
             admission = self.verifier.admit(request, requirement)
         except Refused as refusal:
@@ -70,6 +72,29 @@ def _answer(denial: Denial | Metadata, start_response: "StartResponse") -> Itera
     status = f"{denial.status} {HTTPStatus(denial.status).phrase}"
     start_response(status, [*denial.headers, ("Content-Length", str(len(denial.body)))])
     return [denial.body]
+
+
+def _without_body(
+    app: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse"
+) -> Iterable[bytes]:
+    """A preflight to a protected path: the CORS headers go out, and nothing that an app says to any method."""
+
+    def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Callable[[bytes], object]:
+        kept = [
+            pair for pair in headers if pair[0].lower() not in ("content-length", "content-type", "content-encoding")
+        ]
+        start_response(status, [*kept, ("Content-Length", "0")], *([exc_info] if exc_info else []))
+        return lambda _: None
+
+    body = app(environ, starting)
+    try:
+        for _ in body:
+            pass
+    finally:
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+    return []
 
 
 def _adding(added: tuple[tuple[str, str], ...], start_response: "StartResponse") -> "StartResponse":

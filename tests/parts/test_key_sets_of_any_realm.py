@@ -193,12 +193,15 @@ def test_the_memory_for_real_realms_is_bounded_and_the_base_stays() -> None:
     assert issuers.find(issuer_of("real-0")) is not first
 
 
-def test_leave_to_fetch_for_an_invented_realm_comes_back_after_a_cooldown() -> None:
+def test_leave_to_fetch_for_an_invented_realm_comes_back_bit_by_bit() -> None:
     issuers = Issuers(Settings(issuer=ISSUER, realms="*", audience="x"))
     granted = [issuers.take_from_budget(1_000.0) == 0 for _ in range(50)]
     assert 1 <= sum(granted) <= 5
-    assert 0 < issuers.take_from_budget(1_010.0) <= 20
-    assert issuers.take_from_budget(1_030.0) == 0
+    assert 0 < issuers.take_from_budget(1_005.0) <= 3
+    assert issuers.take_from_budget(1_007.5) == 0
+    assert issuers.take_from_budget(1_007.5) == 7.5
+    granted = [issuers.take_from_budget(2_000.0) == 0 for _ in range(50)]
+    assert 1 <= sum(granted) <= 5, "no more than that saves up"
     assert issuers.take_from_budget(5.0) == 0, "a clock set back shuts no door"
 
 

@@ -66,7 +66,7 @@ def test_an_access_token_whose_ecdsa_signature_is_spelt_otherwise_is_refused(
     token = resigned(mint(issuer, alg="ES256"), key)[name]
     error = refused(verifier, request(token))
     assert (type(error), error.status_code) == (InvalidToken, 401)
-    assert error.reason == ("token.opaque" if name == "empty" else "token.signature")
+    assert error.reason == ("token.malformed" if name == "empty" else "token.signature")
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
