@@ -216,25 +216,24 @@ def _read(
             name = key[len(prefix) :].lower()
         else:
             continue
-        former = name in _FORMER_NAMES
-        if former:
-            name, meaning = _FORMER_NAMES[name]
-            try:
-                value = meaning(value)
-            except ValueError as problem:
-                raise ConfigurationError(f"{key} {place} {problem} (got {_shortened(value)})") from None
-            if name in found:
-                continue
-        if name not in _FIELDS:
+        field, meaning = _FORMER_NAMES.get(name, (name, None))
+        if field not in _FIELDS:
             close = difflib.get_close_matches(name, _FIELDS, n=1)
             spelled = (prefix or "") + (close[0].upper() if prefix is not None else close[0]) if close else ""
             hint = f"did you mean {spelled}?" if close else "known are " + ", ".join(sorted(_FIELDS))
             raise ConfigurationError(f"{key} {place} is no setting of strongdm-auth; {hint}")
-        blank = isinstance(value, str) and not value.strip() and (environment or name not in _SECRET_FIELDS)
-        if environment and name == "dpop_nonce_secret" and isinstance(value, str):
+        blank = isinstance(value, str) and not value.strip() and (environment or field not in _SECRET_FIELDS)
+        if value is None or blank or (meaning is not None and field in found):
+            continue
+        if meaning is not None:
+            try:
+                value = meaning(value)
+            except ValueError as problem:
+                raise ConfigurationError(f"{key} {place} {problem} (got {_shortened(value)})") from None
+        if environment and field == "dpop_nonce_secret" and isinstance(value, str):
             value = value.split(",")  # only here: as a keyword, a secret may have a comma in it
-        if value is not None and not blank:
-            found[name] = (value, key, place)
+        if value is not None:
+            found[field] = (value, key, place)
     return found
 
 

@@ -325,3 +325,12 @@ def test_settings_leave_the_environment_and_the_given_values_alone() -> None:
     audience.append("https://evil.example")
     assert settings.audience == ("https://a.example",)
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("blank", ["", " ", None])
+@pytest.mark.parametrize("name", ["introspection_enabled", "jwks_cache_ttl"])
+def test_a_former_name_that_is_blank_is_unset(name: str, blank: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if blank is not None:
+        monkeypatch.setenv(f"STRONGDM_{name.upper()}", blank)
+    settings = Settings(**{**CALM, name: blank})  # type: ignore[arg-type, misc]
+    assert (settings.introspection, settings.jwks_max_age) == ("off", 900)
