@@ -259,9 +259,9 @@ class ResourceServer:
                     return (yield from refresh)
                 yield Background(refresh)
             return now
-        while (
-            True
-        ):  # who began the flight that was joined may have given up; then another may begin, perhaps this request
+        # Again and again: who began the flight that was joined may have given up; then another may begin, perhaps this
+        # request. Each turn waits for a flight, and one of our own is the last.
+        while True:
             if (wait := keys.wait_after_failure(now)) > 0:
                 if keys.unknown_to_issuer:
                     raise InvalidToken("token.issuer")
