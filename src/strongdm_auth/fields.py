@@ -29,6 +29,8 @@ ASYMMETRIC_ALGORITHMS = frozenset(
 )
 #: The scheme of `replay_store` that names one of Django's caches.
 DJANGO_CACHE = "django-cache://"
+#: Those that name a Redis or Valkey server.
+REDIS = ("redis://", "rediss://", "valkey://", "valkeys://")
 #: One path segment without escapes: what a realm's name may be, so that `iss` can smuggle nothing into a URL.
 REALM_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}", re.ASCII)
 
@@ -138,8 +140,12 @@ def parse_secret_list(value: object) -> tuple[bytes, ...]:
 
 def parse_replay_store(value: object) -> object:
     if isinstance(value, str):
-        known = value == "memory://" or value.startswith(DJANGO_CACHE)
-        return value if known else _wrong("must be memory:// or django-cache://ALIAS")
+        known = value == "memory://" or value.startswith((DJANGO_CACHE, *REDIS))
+        return (
+            value
+            if known
+            else _wrong("must be memory://, redis://..., rediss://..., valkey://... or django-cache://ALIAS")
+        )
     if not callable(getattr(value, "first_use", None)):
         _wrong("must be a URL such as memory://, or an object with a method first_use(key, owner, until, now)")
     return value

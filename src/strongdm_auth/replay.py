@@ -12,6 +12,8 @@ from typing import Protocol
 #: Proofs a window, at the most: at the default one of 90 s, 11,000 a second, sustained. About 100 bytes each, and two
 #: windows' worth are kept.
 CAPACITY = 1_000_000
+#: Of them, by one key: a quarter, so that one client cannot shut out the others.
+QUOTA = CAPACITY // 4
 #: Sets this small grow and are dropped in well under a millisecond, also when a million entries lapse at once.
 SHARDS = 256
 

@@ -105,9 +105,7 @@ class Verifier(_Verification):
         self._http = SyncHTTP(
             self.settings.http_timeout, client, clock, keep_alive=self.settings.introspection != "off"
         )
-        self._driver = SyncDriver(
-            self._http, open_store(self.settings.replay_store), 2 * self.settings.http_timeout + 1, clock
-        )
+        self._driver = SyncDriver(self._http, open_store(self.settings), 2 * self.settings.http_timeout + 1, clock)
 
     def authenticate(self, request: Request) -> AccessToken:
         """Who sent this request, whatever the route then asks.
@@ -176,7 +174,7 @@ class AsyncVerifier(_Verification):
             self.settings.http_timeout, client, clock, keep_alive=self.settings.introspection != "off"
         )
         self._driver = AsyncDriver(
-            self._http, open_store(self.settings.replay_store), 2 * self.settings.http_timeout + 1, clock
+            self._http, open_store(self.settings, for_event_loops=True), 2 * self.settings.http_timeout + 1, clock
         )
 
     async def authenticate(self, request: Request) -> AccessToken:

@@ -59,7 +59,7 @@ def check_settings(**_app_configs: object) -> list[CheckMessage]:
 def check_replay_store(**_app_configs: object) -> list[CheckMessage]:
     """W003, for what WEB_CONCURRENCY did not give away to `check_settings`."""
     settings, shown, _found = _read()
-    store = None if settings is None else open_store(settings.replay_store)
+    store = None if settings is None else open_store(settings)
     doubts = []
     if store == "memory://" and not any(doubt.startswith("replay_store") for doubt in shown):
         doubts = ["is memory://, where with several workers a proof can be used once in each"]
@@ -100,8 +100,8 @@ def _read() -> tuple[Settings | None, list[str], list[CheckMessage]]:
         warnings.simplefilter("always", SecurityWarning)
         settings = attempt("E001", lambda: conf.read_settings(known))
     if settings is not None:
-        named = settings.replay_store
-        settings = None if attempt("E001", lambda: open_store(named)) is None else settings
+        read = settings
+        settings = None if attempt("E001", lambda: open_store(read)) is None else settings
     attempt("E001", lambda: conf.read_tables(known))
     attempt("E003", lambda: conf.read_user_resolver(known))
     doubts = [str(doubt.message).removeprefix("strongdm-auth: ") for doubt in caught]
