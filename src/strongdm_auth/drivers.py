@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from .errors import Refused
 from .http import AsyncHTTP, Clock, SyncHTTP
-from .needs import Background, Fetch, FirstUse, Join, Need, Story, Unreachable
+from .needs import AskStore, Background, Fetch, FirstUse, Join, Need, Story, Unreachable
 
 _Result = TypeVar("_Result")
 _log = logging.getLogger("strongdm_auth")
@@ -53,7 +53,7 @@ class SyncDriver:
                 except RuntimeError:  # no more threads: then now
                     self._run_in_background(story)
                 return None
-            case FirstUse():
+            case FirstUse() | AskStore():
                 return _ask_store(self._store, need)
 
     def _run_in_background(self, story: Story[float]) -> None:
@@ -100,7 +100,7 @@ class AsyncDriver:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 return None
-            case FirstUse():
+            case FirstUse() | AskStore():
                 answer = _ask_store(self._store, need)
                 if inspect.isawaitable(answer):
                     try:
@@ -123,8 +123,10 @@ def _wait(landed: "Future[None]", seconds: float) -> None:
         return  # the story looks at the keys, not at why the wait ended
 
 
-def _ask_store(store: Any, need: FirstUse) -> Any:
+def _ask_store(store: Any, need: FirstUse | AskStore) -> Any:
     try:
+        if isinstance(need, AskStore):
+            return getattr(store, need.operation)(*need.arguments)
         return store.first_use(need.key, need.owner, need.until, need.now)
     except Exception as fault:  # whatever a store raises, nobody gets in on it
         raise _store_failed(fault) from fault

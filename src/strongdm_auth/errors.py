@@ -39,6 +39,7 @@ DESCRIPTIONS: dict[str, str] = {
     "token.confirmation": "The access token is bound in a way that cannot be checked here",
     "token.opaque": "The access token is not a JWT",
     "token.inactive": "The access token is not active",
+    "token.revoked": "The access token was revoked",
     "token.introspection_mismatch": "The issuer's word on the access token contradicts the token",
     "token.unbound": "The access token is not bound to a key",
     "token.bound": "The access token is bound to a key and needs the DPoP scheme",
@@ -74,6 +75,7 @@ DESCRIPTIONS: dict[str, str] = {
     "keys.busy": "The issuer's keys are being fetched",
     "introspection.unavailable": "The issuer cannot be asked about the token right now",
     "introspection.busy": "Too many tokens are being asked about right now",
+    "revocation.unavailable": "The revocation could not be passed on to all workers; try again",
     "replay.unavailable": "Whether the proof was used before cannot be told right now",
 }
 

@@ -31,6 +31,8 @@ ASYMMETRIC_ALGORITHMS = frozenset(
 DJANGO_CACHE = "django-cache://"
 #: Those that name a Redis or Valkey server.
 REDIS = ("redis://", "rediss://", "valkey://", "valkeys://")
+#: What a store can do that workers share for more than used proofs (`revocation.SharedStore`).
+SHARED_OPERATIONS = ("recall", "keep", "revoke", "revoked")
 #: One path segment without escapes: what a realm's name may be, so that `iss` can smuggle nothing into a URL.
 REALM_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}", re.ASCII)
 

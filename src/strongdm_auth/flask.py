@@ -139,7 +139,7 @@ class StrongDMAuth:
     def get_current_agent(self) -> dict[str, Any] | None:
         """The authenticated agent as a dict of subject, scopes, issuer, client_id and actor (the `act` claim); or None."""
         slot = _slot()
-        admission = None if slot is None else slot.admissions.get(self._verifier())
+        admission = None if slot is None else slot.admissions.get(self.verifier)
         if admission is None:
             return None
         token = admission.token
@@ -212,7 +212,7 @@ class StrongDMAuth:
         return decorate
 
     def _admit(self, requirement: Requirement) -> Admission | None:
-        verifier, environ = self._verifier(), _request().environ
+        verifier, environ = self.verifier, _request().environ
         slot: _Slot | None = environ.get(_SLOT)
         if slot is None:
             slot = environ[_SLOT] = _Slot()
@@ -225,7 +225,9 @@ class StrongDMAuth:
             _g().token_claims = admission.token.claims
         return admission
 
-    def _verifier(self) -> Verifier:
+    @property
+    def verifier(self) -> Verifier:
+        """The current app's verifier, such as for `auth.verifier.revoke(token)`."""
         app = _app()
         try:
             verifier: Verifier = app.extensions[_EXTENSION][self]
@@ -243,14 +245,14 @@ class StrongDMAuth:
         carrying.args = refusal.args
         exception = cast(HTTPException, carrying)
         exception.description = refusal.message
-        exception.response = _response(self._verifier().denial(refusal, requirement))
+        exception.response = _response(self.verifier.denial(refusal, requirement))
         return carrying
 
     def _render(self, error: StrongDMAuthError) -> Any:
         """For an error that an application raised itself: `raise StrongDMAuthError("No such account", 403)`."""
         if isinstance(error, HTTPException):
             return error.get_response()
-        return _response(self._verifier().denial(error))
+        return _response(self.verifier.denial(error))
 
 
 def _requirement(requirement: Requirement | None, parts: RequirementKeywords) -> Requirement:

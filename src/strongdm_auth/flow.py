@@ -1,22 +1,23 @@
 """The story: who gets in, told once, for threads and event loops alike.
 
 `authenticate` is a generator. It yields when, and only when, the world is needed: `Fetch` (an HTTP exchange), `Join`
-(someone else's fetch), `Background` (a story to run meanwhile), `FirstUse` (a replay store that is not in this process).
-A driver does it and sends the result back, or throws `Unreachable` in. A warm request yields nothing. Every decision is
-in here or in the rules it calls; a driver or a door decides nothing. Time is an argument and comes back with the answers.
+(someone else's fetch), `Background` (a story to run meanwhile), `FirstUse` and `AskStore` (a store that is not in this
+process). A driver does it and sends the result back, or throws `Unreachable` in. A warm request yields nothing. How keys
+come is told in `fetching`, what is asked about a token in `asking`. Every decision is in these three or in the rules they
+call; a driver or a door decides nothing. Time is an argument and comes back with the answers.
 """
 
-import hashlib
 import json
-import logging
 from typing import NamedTuple
 
+from .asking import Asking, hash_of
 from .challenge import EXPOSED
 from .claims import ClaimRules, read_access_token
 from .dpop import Proof, ProofRules
 from .errors import InvalidDPoPProof, InvalidToken, Refused, TemporarilyUnavailable
-from .introspection import Answer, Introspection
-from .issuers import Issuers, WrongDiscovery, discovery_url, endpoint, read_discovery
+from .fetching import KeyFetching
+from .introspection import Introspection
+from .issuers import Issuers
 from .jose import (
     Compact,
     Malformed,
@@ -27,9 +28,9 @@ from .jose import (
     parse_object,
     split,
 )
-from .keys import Flight, IssuerKeys, UnusableKeySet, read_key_set
+from .keys import IssuerKeys
 from .memo import Memo
-from .needs import Background, Fetch, FirstUse, Join, Reply, Story, Unreachable
+from .needs import FirstUse, Story, Unreachable
 from .replay import MemoryReplayStore, ReplayStoreFull, replay_key
 from .request import Credentials, Request, names_a_token, read_credentials
 from .settings import Settings
@@ -37,10 +38,6 @@ from .tokens import AccessToken
 
 #: Verified tokens kept, so that one is verified once. About 1.5 KB each, and 1 KB more where a route reads the claims.
 TOKENS_REMEMBERED = 50_000
-#: Statuses by which an issuer says that there is no such document, and not that something is wrong (RFC 9110 15.5).
-_NO_SUCH_DOCUMENT = frozenset({404, 410})
-
-_log = logging.getLogger("strongdm_auth.keys")
 
 
 class Admission(NamedTuple):
@@ -75,13 +72,14 @@ class ResourceServer:
         self.issuers = Issuers(settings)
         self.claims = ClaimRules(settings)
         self.proofs = ProofRules(settings)
+        self.fetching = KeyFetching(settings, self.issuers)
         self.introspection = Introspection(settings, self.claims, self.issuers)
         self.replay = MemoryReplayStore() if settings.replay_store == "memory://" else None
+        self.asking = Asking(settings, self.introspection)
+        self.revocations = self.asking.revocations
         self.verified: Memo[bytes, _Verified] = Memo(TOKENS_REMEMBERED)
         #: The longest Authorization value that can have a verdict: a scheme, a space, a token.
         self._longest = settings.max_token_bytes + len("Bearer ")
-        self.introspection_url: str | None = None
-        self.introspection_url_until = 0.0
 
     # 1 credentials · 2 split · 3 issuer · 4 key · 5 signature, claims · 6 binding, proof · 7 first use · 8 revocation
 
@@ -89,8 +87,12 @@ class ResourceServer:
         """Who sent this request? Ends with an `Admission`, or raises `Refused`."""
         credentials, digest, verified = self._read(request)  # 1
         try:
+            if self.revocations.shared:
+                yield from self.asking.learn_revocations(now)
+            if digest in self.revocations:
+                raise InvalidToken("token.revoked")
             if verified is not None and not verified.keys.fresh(now):
-                now = yield from self._have_keys(verified.keys, now)
+                now = yield from self.fetching.have(verified.keys, now)
             if verified is not None and verified.key.live:
                 token, ath = self._not_expired(verified.token, now), verified.ath
             else:
@@ -112,7 +114,7 @@ class ResourceServer:
         """Ask the issuer whether a token, all else about which is good, was revoked; unless it has been asked."""
         if token.introspected:
             return token
-        answer, _ = yield from self._ask(compact, now)
+        answer, _ = yield from self.asking.about(compact, now)
         return self.introspection.confirm(token, answer)
 
     def recall(self, request: Request, now: float) -> Admission | None:
@@ -125,6 +127,8 @@ class ResourceServer:
         digest = self._digest_of(request)
         verified = None if digest is None else self.verified.get(digest)
         if verified is None or not verified.key.live or not verified.keys.fresh(now):
+            return None
+        if digest in self.revocations or self.revocations.due(now):
             return None
         try:
             token = self._not_expired(verified.token, now)
@@ -143,7 +147,7 @@ class ResourceServer:
         values = request.authorization
         if len(values) != 1 or len(values[0]) > self._longest or names_a_token(request.query):
             return None
-        return _digest(values[0])
+        return hash_of(values[0])
 
     def _read(self, request: Request) -> tuple[Credentials, bytes, _Verified | None]:
         """The request's credentials, their hash, and the verdict on them if there is one.
@@ -156,7 +160,7 @@ class ResourceServer:
         if digest is not None and verified is not None:
             return _credentials(request, verified), digest, verified
         credentials = read_credentials(request, self.settings.max_token_bytes)
-        digest = _digest(f"{credentials.scheme} {credentials.token}")
+        digest = hash_of(f"{credentials.scheme} {credentials.token}")
         return credentials, digest, self.verified.get(digest)
 
     def _not_expired(self, token: AccessToken, now: float) -> AccessToken:
@@ -172,7 +176,7 @@ class ResourceServer:
                 raise InvalidToken("token.malformed") from None
             if self.settings.introspection == "off":
                 raise InvalidToken("token.opaque") from None
-            answer, now = yield from self._ask(credentials.token, now)
+            answer, now = yield from self.asking.about(credentials.token, now)
             token = self.introspection.opaque(answer, json.dumps(answer))
             return token, _ath(credentials, token), now
         try:
@@ -187,10 +191,10 @@ class ResourceServer:
         if keys is None:
             raise InvalidToken("token.issuer")
         before = keys.fetches
-        now = yield from self._have_keys(keys, now)  # 4
+        now = yield from self.fetching.have(keys, now)  # 4
         key = _signed_by(keys, kid, alg, jws, signature)  # 5
         if key is None and keys.fetches == before:  # they may be newer than what we have: look once more
-            now = yield from self._fetch_or_join(keys, now, forced=True)
+            now = yield from self.fetching.force(keys, now)
             key = _signed_by(keys, kid, alg, jws, signature)
         if key is None:
             if keys.find(kid, alg):
@@ -244,123 +248,6 @@ class ResourceServer:
         # An answer with a nonce must not be stored (RFC 9449 8.2).
         return (VARY, ("DPoP-Nonce", self.proofs.nonces.issue(now)), ("Cache-Control", "no-store"), EXPOSED)
 
-    def _have_keys(self, keys: IssuerKeys, now: float) -> Story[float]:
-        """See to it that the issuer's keys may serve; wait only when there are none. Returns the time.
-
-        Raises:
-            TemporarilyUnavailable: there are none, and they cannot be had.
-        """
-        if keys.fresh(now):
-            return now
-        if keys.usable(now):
-            if keys.wait_after_failure(now) == 0 and (flight := keys.begin(now, forced=False)):
-                refresh = self._refresh(keys, flight, now)
-                if keys.given_up:  # as where each request has an event loop of its own, and tasks end with it
-                    return (yield from refresh)
-                yield Background(refresh)
-            return now
-        # Again and again: who began the flight that was joined may have given up; then another may begin, perhaps this
-        # request. Each turn waits for a flight, and one of our own is the last.
-        while True:
-            if (wait := keys.wait_after_failure(now)) > 0:
-                if keys.unknown_to_issuer:
-                    raise InvalidToken("token.issuer")
-                raise TemporarilyUnavailable("keys.unavailable", retry_after=wait)
-            mine = not keys.fetching(now)
-            if mine and self.issuers.invented(keys) and (wait := self.issuers.take_from_budget(now)):
-                raise TemporarilyUnavailable("keys.busy", retry_after=wait)
-            before, now = now, (yield from self._fetch_or_join(keys, now, forced=False))
-            if keys.usable(now):
-                return now
-            if (mine and keys.wait_after_failure(now) == 0) or now - before > self.settings.http_timeout:
-                raise TemporarilyUnavailable("keys.unavailable", retry_after=1)
-
-    def _fetch_or_join(self, keys: IssuerKeys, now: float, *, forced: bool) -> Story[float]:
-        flight = keys.begin(now, forced=forced)
-        if flight is not None:
-            return (yield from self._refresh(keys, flight, now, forced=forced))
-        if keys.fetching(now):
-            flight = keys.join(now)
-            if flight is None:
-                raise TemporarilyUnavailable("keys.busy", retry_after=1)
-            landed_at: float = yield Join(flight)
-            return landed_at
-        return now
-
-    def _refresh(self, keys: IssuerKeys, flight: Flight, now: float, *, forced: bool = False) -> Story[float]:
-        """Fetch an issuer's keys: discovery, then the set (or where it was last found). Returns the time."""
-        since = now
-        try:
-            try:
-                jwks_uri = keys.jwks_uri if forced else None
-                if jwks_uri is None:
-                    jwks_uri, now = yield from self._discover(keys.issuer, "jwks_uri", "jwks")
-                reply: Reply = yield Fetch(jwks_uri, within=self._left(since, now))
-                now = reply.at
-                if reply.status != 200:
-                    raise Unreachable(f"status {reply.status}", status=reply.status)
-                found = read_key_set(parse_object(reply.body))
-            except (Unreachable, Malformed, UnusableKeySet, WrongDiscovery) as fault:
-                keys.jwks_uri = None
-                unknown = getattr(fault, "status", None) in _NO_SUCH_DOCUMENT and self.issuers.invented(keys)
-                keys.failed(flight, now, unknown_to_issuer=unknown)
-                _log.warning("keys of %s cannot be had: %s", keys.issuer, fault)
-            else:
-                if keys.learn(flight, found, jwks_uri, now):
-                    _log.info("keys of %s: %d usable", keys.issuer, len(found))
-                self.issuers.proven(keys)
-        finally:
-            keys.end(flight)
-        return now
-
-    def _discover(self, issuer: str, member: str, fallback: str) -> Story[tuple[str, float]]:
-        """An endpoint from the discovery document; without such a document, StrongDM ID's own place for it."""
-        reply: Reply = yield Fetch(discovery_url(issuer))
-        url = None
-        if reply.status == 200:
-            allow_http = self.settings.unsafe_allow_http
-            url = read_discovery(parse_object(reply.body), issuer, member, allow_http=allow_http)
-        elif reply.status not in _NO_SUCH_DOCUMENT:
-            raise Unreachable(f"discovery answered with status {reply.status}")
-        return url or endpoint(issuer, fallback), reply.at
-
-    def _left(self, since: float, now: float) -> float:
-        """What is left of `http_timeout`; something always is, lest a clock that jumps make an outage."""
-        return max(self.settings.http_timeout - max(now - since, 0.0), 0.1)
-
-    def _ask(self, compact: str, now: float) -> Story[tuple[Answer, float]]:
-        """The issuer's answer about a token (RFC 7662), remembered or asked for."""
-        introspection, digest = self.introspection, _digest(compact)
-        if not introspection.possible:  # a route asks for it, and the settings have no credentials to ask with
-            raise TemporarilyUnavailable("introspection.unavailable")
-        document, since = introspection.remembered(digest, now), now
-        if document is None:
-            if not introspection.begin():
-                raise TemporarilyUnavailable("introspection.busy", retry_after=1)
-            try:
-                if self.introspection_url is None or now >= self.introspection_url_until:
-                    url, now = yield from self._discover(self.settings.issuer, "introspection_endpoint", "introspect")
-                    self.introspection_url, self.introspection_url_until = url, now + self.settings.jwks_max_age
-                headers, form = introspection.question(compact)
-                reply: Reply = yield Fetch(
-                    self.introspection_url, tuple(headers.items()), form, within=self._left(since, now)
-                )
-                now = reply.at
-                if reply.status != 200:
-                    raise Unreachable(f"introspection answered with status {reply.status}")
-                document = parse_object(reply.body)
-            except (Unreachable, Malformed, WrongDiscovery) as fault:
-                _log.warning("introspection at %s: %s", self.settings.issuer, fault)
-                raise TemporarilyUnavailable("introspection.unavailable") from None
-            finally:
-                introspection.end()
-            introspection.remember(digest, document, now)
-        return introspection.read(document, now), now
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
 
 def _credentials(request: Request, verified: _Verified) -> Credentials:
     """The credentials of a request whose Authorization value has a verdict."""
@@ -369,7 +256,7 @@ def _credentials(request: Request, verified: _Verified) -> Credentials:
 
 def _ath(credentials: Credentials, token: AccessToken) -> str:
     """RFC 9449 4.2: base64url of the SHA-256 of the access token. Needed only where it is bound."""
-    return encode_segment(_digest(credentials.token)) if token.key_thumbprint is not None else ""
+    return encode_segment(hash_of(credentials.token)) if token.key_thumbprint is not None else ""
 
 
 def _first_use(proof: Proof, store: MemoryReplayStore, now: float) -> bool:

@@ -17,6 +17,7 @@ from .claims import ClaimRules, read_access_token, scopes_of, thumbprint_of
 from .errors import InvalidToken
 from .issuers import Issuers
 from .jose import is_numeric_date
+from .seal import Seal
 from .settings import Settings
 from .tokens import AccessToken
 
@@ -42,6 +43,10 @@ class Introspection:
         credentials = f"{quote_plus(settings.client_id or '')}:{quote_plus(settings.client_secret or '')}"
         # RFC 6749 2.3.1: both are form-encoded before Basic joins them; for the usual alphabets that changes nothing.
         self._authorization = "Basic " + b64encode(credentials.encode()).decode("ascii")
+        #: For answers that workers share; without a shared store there is none, and answers stay in this process.
+        self.seal = None
+        if settings.shares_memory and self.possible:
+            self.seal = Seal(settings.client_secret or "", settings.issuer, settings.client_id or "")
         self._lock = threading.Lock()
         self._asking = 0
         self._answers: LRUCache[bytes, tuple[Answer, float]] = LRUCache(MOST_ANSWERS)
@@ -77,14 +82,15 @@ class Introspection:
                 answer = None
             return answer
 
-    def remember(self, digest: bytes, answer: Answer, now: float) -> None:
-        """Keep an answer for `introspection_ttl`, and never past its `exp` (RFC 7662 4)."""
+    def remember(self, digest: bytes, answer: Answer, now: float) -> float:
+        """Keep an answer for `introspection_ttl`, and never past its `exp` (RFC 7662 4). Returns until when."""
         until, expires_at = now + self._ttl, answer.get("exp")
         if is_numeric_date(expires_at) and expires_at < until:
             until = expires_at
         if until > now:
             with self._lock:
                 self._answers[digest] = (answer, until)
+        return until
 
     def read(self, document: Mapping[str, Any], now: float) -> Answer:
         """An answer about a token that counts; members that are null are taken for absent.

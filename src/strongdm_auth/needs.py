@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from .keys import Flight
 
@@ -60,6 +60,14 @@ class FirstUse:
     now: float
 
 
-Need: TypeAlias = Fetch | Join | Background | FirstUse
+@dataclass(frozen=True, slots=True)
+class AskStore:
+    """Have the store that workers share do one of its operations (`revocation.SharedStore`). Answered with what it gives."""
+
+    operation: Literal["recall", "keep", "revoke", "revoked"]
+    arguments: tuple[Any, ...] = field(repr=False)
+
+
+Need: TypeAlias = Fetch | Join | Background | FirstUse | AskStore
 #: A generator that yields needs, is sent their answers, and ends in a result.
 Story: TypeAlias = Generator[Need, Any, _Result]

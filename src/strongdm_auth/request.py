@@ -20,7 +20,9 @@ _ORIGIN = re.compile(r"(?:[^:/?#]*://[^/?#]*)?")
 _HTTP_ORIGIN = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@\\\[\]:,]+)(?::[0-9]*)?", re.IGNORECASE)
 _PATH = re.compile(r"(?:[^:/?#]*://[^/?#]*)?([^?#]*)")
 _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
-_SCHEMES = {"bearer": "Bearer", "dpop": "DPoP"}
+#: The schemes in their usual spelling.
+SCHEMES = ("Bearer", "DPoP")
+_SCHEMES = {scheme.lower(): scheme for scheme in SCHEMES}
 #: Everything that RFC 3986 lets stand in a path as it is; the rest is escaped when a server has decoded the path.
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
 

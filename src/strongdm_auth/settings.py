@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
 from .fields import (
+    REDIS,
+    SHARED_OPERATIONS,
     parse_algorithms,
     parse_choice,
     parse_names,
@@ -173,6 +175,13 @@ class Settings:
         """The realm that `issuer` itself is, when it is realm-qualified; None for a base issuer."""
         match = _REALM_SUFFIX.search(self.issuer)
         return match[1] if match else None
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether `replay_store` keeps more than used proofs: it has all operations of `revocation.SharedStore`."""
+        if isinstance(self.replay_store, str):
+            return self.replay_store.startswith(REDIS)
+        return all(callable(getattr(self.replay_store, name, None)) for name in SHARED_OPERATIONS)
 
     def _build(
         self,

@@ -105,7 +105,8 @@ class Verifier(_Verification):
         self._http = SyncHTTP(
             self.settings.http_timeout, client, clock, keep_alive=self.settings.introspection != "off"
         )
-        self._driver = SyncDriver(self._http, open_store(self.settings), 2 * self.settings.http_timeout + 1, clock)
+        self._store = open_store(self.settings)
+        self._driver = SyncDriver(self._http, self._store, 2 * self.settings.http_timeout + 1, clock)
 
     def authenticate(self, request: Request) -> AccessToken:
         """Who sent this request, whatever the route then asks.
@@ -141,13 +142,27 @@ class Verifier(_Verification):
             return kept
         return self._driver.run(self._admit(request, requirement, kept))
 
+    def revoke(self, token: str) -> None:
+        """Refuse this access token from now on, although it has not expired; such as when its session ends.
+
+        Other workers follow within a second where `replay_store` names a Redis or Valkey server; without one, this process
+        alone knows. While that server is away nobody hears of it, and workers that start after it lost its memory do not know:
+        where each request must be sure, set `introspection="always"`.
+
+        Raises:
+            TemporarilyUnavailable: the others could not be told; try again.
+        """
+        self._driver.run(self._server.asking.revoke(token, self._clock()))
+
     def for_event_loops(self, *, client: "httpx.AsyncClient | Any | None" = None) -> "AsyncVerifier":
         """An `AsyncVerifier` with the same settings and the same memories: one set of keys, tokens and used proofs."""
         return AsyncVerifier(self.settings, client=client, clock=self._clock, server=self._server)
 
     def close(self) -> None:
-        """Close connections to the issuer. Using the verifier afterwards opens new ones."""
+        """Close connections to the issuer and the store. Using the verifier afterwards opens new ones."""
         self._http.close()
+        if self._store is not self.settings.replay_store and hasattr(self._store, "close"):  # opened here
+            self._store.close()
 
 
 class AsyncVerifier(_Verification):
@@ -173,9 +188,8 @@ class AsyncVerifier(_Verification):
         self._http = AsyncHTTP(
             self.settings.http_timeout, client, clock, keep_alive=self.settings.introspection != "off"
         )
-        self._driver = AsyncDriver(
-            self._http, open_store(self.settings, for_event_loops=True), 2 * self.settings.http_timeout + 1, clock
-        )
+        self._store = open_store(self.settings, for_event_loops=True)
+        self._driver = AsyncDriver(self._http, self._store, 2 * self.settings.http_timeout + 1, clock)
 
     async def authenticate(self, request: Request) -> AccessToken:
         """As `Verifier.authenticate`."""
@@ -199,6 +213,12 @@ class AsyncVerifier(_Verification):
             return kept
         return await self._driver.run(self._admit(request, requirement, kept))
 
+    async def revoke(self, token: str) -> None:
+        """As `Verifier.revoke`."""
+        await self._driver.run(self._server.asking.revoke(token, self._clock()))
+
     async def aclose(self) -> None:
-        """Close this event loop's connections to the issuer."""
+        """Close this event loop's connections to the issuer and the store."""
         await self._http.aclose()
+        if self._store is not self.settings.replay_store and hasattr(self._store, "aclose"):  # opened here
+            await self._store.aclose()

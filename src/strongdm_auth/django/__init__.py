@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .authentication import aauthorize as aauthorize
+    from .authentication import arevoke as arevoke
     from .authentication import authorize as authorize
+    from .authentication import revoke as revoke
     from .decorators import public as public
     from .decorators import require as require
     from .decorators import require_all_scopes as require_all_scopes
@@ -31,23 +33,27 @@ _HOMES = {
     "RequireAuthMixin": "mixins",
     "StrongDMAuthMiddleware": "middleware",
     "aauthorize": "authentication",
+    "arevoke": "authentication",
     "authorize": "authentication",
     "public": "decorators",
     "require": "decorators",
     "require_all_scopes": "decorators",
     "require_auth": "decorators",
     "require_scope": "decorators",
+    "revoke": "authentication",
 }
 __all__ = [
     "RequireAuthMixin",
     "StrongDMAuthMiddleware",
     "aauthorize",
+    "arevoke",
     "authorize",
     "public",
     "require",
     "require_all_scopes",
     "require_auth",
     "require_scope",
+    "revoke",
 ]
 
 

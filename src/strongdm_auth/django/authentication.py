@@ -104,3 +104,13 @@ def _set_user(request: Any, user: Any) -> None:
         return user
 
     request.user, request.auser = user, auser
+
+
+def revoke(token: str) -> None:
+    """Refuse this access token from now on; see `Verifier.revoke`."""
+    conf.current().verifier.revoke(token)
+
+
+async def arevoke(token: str) -> None:
+    """The same, in an event loop."""
+    await conf.current().async_verifier.revoke(token)

@@ -1,4 +1,5 @@
-"""`redis://`, `rediss://`, `valkey://`: used proofs in a Redis or Valkey server, so that all workers everywhere know them.
+"""`redis://`, `rediss://`, `valkey://`: a Redis or Valkey server that all workers on all machines share: used proofs, answers
+of the issuer (shut up by `seal`), revocations.
 
 Asking and remembering is one atomic step there (`SET NX EX`, with the key's share counted in the same step). A server that
 cannot answer within a second lets nobody in (503), and is asked again by the next request: no restart is needed.
@@ -15,12 +16,15 @@ import math
 import threading
 import time
 import weakref
-from base64 import urlsafe_b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any
 
+import strongdm_auth.stores.redis_commands as commands
 from strongdm_auth.errors import ConfigurationError
 from strongdm_auth.replay import QUOTA, ReplayStoreFull
+from strongdm_auth.revocation import Revocation
+
+from .redis_commands import Command
 
 try:
     import redis
@@ -43,19 +47,6 @@ TIMEOUT = 1.0
 MOST_CONNECTIONS = 50
 #: Seconds for which a server that let somebody wait for nothing is not asked again.
 PAUSE = 1.0
-PREFIX = "strongdm-auth:"
-
-# KEYS: the proof, its owner's count. ARGV: seconds to remember it, owner's quota, seconds a count lasts.
-# 1: first use; 0: used before; -1: the owner's share is full. Replays count for nobody, or a thief could use up the share.
-_FIRST_USE = """
-if not redis.call('SET', KEYS[1], '', 'NX', 'EX', ARGV[1]) then return 0 end
-local count = redis.call('INCR', KEYS[2])
-if count == 1 then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
-if count > tonumber(ARGV[2]) then redis.call('DEL', KEYS[1]) return -1 end
-return 1
-"""
-
-_Result = TypeVar("_Result")
 
 
 class StoreForgot(Exception):
@@ -64,13 +55,6 @@ class StoreForgot(Exception):
 
 class StoreAway(Exception):
     """The server let the last request wait for nothing, and is not asked for a moment."""
-
-
-class _Command(NamedTuple):
-    """What is sent, and what its answer means."""
-
-    words: tuple[Any, ...]
-    read: Callable[[Any], Any]
 
 
 class _Server:
@@ -91,30 +75,25 @@ class _Server:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._options.get('host', 'localhost')}:{self._options.get('port', 6379)}>"
 
-    def _first_use(self, key: bytes, owner: str, until: float, now: float) -> _Command:
-        # In braces: a cluster keeps what one script touches on one node. 96 bits of the owner; nobody makes two alike.
-        share = f"{PREFIX}{{{owner[:16]}}}"
-        proof = f"{share}:{urlsafe_b64encode(key).decode().rstrip('=')}"
-        # Whole seconds, rounded up, and one more for the difference between two machines' seconds.
-        seconds = max(1, math.ceil(until - now)) + 1
+    def _first_use(self, key: bytes, owner: str, until: float, now: float) -> Command:
         issued_at = until - self._max_age
 
-        def read(answer: Any) -> bool:
+        def read(answer: int) -> bool:
             forgot_at = now - (time.monotonic() - self._forgot_at)
             if issued_at - self._ahead < forgot_at:
                 raise StoreForgot
-            if answer == -1:
+            if answer == commands.SHARE_IS_FULL:
                 raise ReplayStoreFull
             self._ahead = max(self._ahead, issued_at - now)
-            return bool(answer == 1)
+            return answer == commands.FIRST_USE
 
-        return _Command(("EVAL", _FIRST_USE, 2, proof, share, seconds, self._quota, math.ceil(self._max_age)), read)
+        return Command(commands.first_use(key, owner, until - now, self._quota, self._max_age), read)
 
     def _begin(self) -> None:
         if time.monotonic() < self._pause_until:
             raise StoreAway
 
-    def _end(self, command: _Command, answer: Any) -> Any:
+    def _end(self, command: Command, answer: Any) -> Any:
         self._heard_at = time.monotonic()
         return command.read(answer)
 
@@ -170,11 +149,27 @@ class RedisStore(_Server):
         first: bool = self._ask(self._first_use(key, owner, until, now))
         return first
 
+    def recall(self, name: bytes) -> bytes | None:
+        """See `revocation.SharedStore`, as for the next three."""
+        kept: bytes | None = self._ask(commands.recall(name))
+        return kept
+
+    def keep(self, name: bytes, value: bytes, seconds: float) -> None:
+        self._ask(commands.keep(name, value, seconds))
+
+    def revoke(self, hashes: Sequence[bytes], until: float, now: float) -> bool:
+        told: bool = self._ask(commands.revoke(hashes, until, now))
+        return told
+
+    def revoked(self, position: str) -> tuple[str, list[Revocation]]:
+        found: tuple[str, list[Revocation]] = self._ask(commands.revoked(position))
+        return found
+
     def close(self) -> None:
         """Close the connections; the next question opens new ones."""
         self._client.connection_pool.disconnect()
 
-    def _ask(self, command: _Command) -> Any:
+    def _ask(self, command: Command) -> Any:
         self._begin()
         try:
             answer = self._client.execute_command(*command.words)
@@ -206,13 +201,29 @@ class AsyncRedisStore(_Server):
         first: bool = await self._ask(self._first_use(key, owner, until, now))
         return first
 
+    async def recall(self, name: bytes) -> bytes | None:
+        """See `revocation.SharedStore`, as for the next three."""
+        kept: bytes | None = await self._ask(commands.recall(name))
+        return kept
+
+    async def keep(self, name: bytes, value: bytes, seconds: float) -> None:
+        await self._ask(commands.keep(name, value, seconds))
+
+    async def revoke(self, hashes: Sequence[bytes], until: float, now: float) -> bool:
+        told: bool = await self._ask(commands.revoke(hashes, until, now))
+        return told
+
+    async def revoked(self, position: str) -> tuple[str, list[Revocation]]:
+        found: tuple[str, list[Revocation]] = await self._ask(commands.revoked(position))
+        return found
+
     async def aclose(self) -> None:
         """Close this event loop's connections; the next question opens new ones."""
         _, held = self._clients.pop(asyncio.get_running_loop(), (None, None))
         if held is not None:
             await held.aclose()
 
-    async def _ask(self, command: _Command) -> Any:
+    async def _ask(self, command: Command) -> Any:
         self._begin()
         client = await self._client()
         try:

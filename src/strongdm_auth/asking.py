@@ -1,0 +1,133 @@
+"""Was the token revoked? What the issuer says (RFC 7662), and what the other workers were told."""
+
+import hashlib
+import logging
+from contextlib import suppress
+
+from .errors import TemporarilyUnavailable
+from .fetching import discover, time_left
+from .introspection import Answer, Introspection
+from .issuers import WrongDiscovery
+from .jose import Malformed, decode_segment, is_numeric_date, parse_object, split
+from .needs import AskStore, Background, Fetch, Reply, Story, Unreachable
+from .request import SCHEMES
+from .revocation import Revocations
+from .settings import Settings
+
+#: Parts that a shared list may come in; one that does not end is a fault of the store's.
+_MOST_PAGES = 1_000
+
+#: How long the revocation of a token that does not say when it ends counts: 30 days, longer than access tokens live.
+_OPAQUE_LIFETIME = 30 * 86_400.0
+
+_log = logging.getLogger("strongdm_auth.introspection")
+
+
+class Asking:
+    """Asks the issuer about tokens, and the store that workers share. Stories, to be told as part of a greater one."""
+
+    def __init__(self, settings: Settings, introspection: Introspection) -> None:
+        self._settings, self._introspection = settings, introspection
+        self.revocations = Revocations(shared=settings.shares_memory)
+        self._url: str | None = None
+        self._url_until = 0.0
+
+    def about(self, compact: str, now: float) -> Story[tuple[Answer, float]]:
+        """The issuer's answer about a token (RFC 7662), remembered or asked for."""
+        introspection, digest = self._introspection, hash_of(compact)
+        if not introspection.possible:  # a route asks for it, and the settings have no credentials to ask with
+            raise TemporarilyUnavailable("introspection.unavailable")
+        document, since = (yield from self._recall_answer(digest, now)), now
+        if document is None:
+            if not introspection.begin():
+                raise TemporarilyUnavailable("introspection.busy", retry_after=1)
+            try:
+                if self._url is None or now >= self._url_until:
+                    url, now = yield from discover(
+                        self._settings, self._settings.issuer, "introspection_endpoint", "introspect"
+                    )
+                    self._url, self._url_until = url, now + self._settings.jwks_max_age
+                headers, form = introspection.question(compact)
+                reply: Reply = yield Fetch(
+                    self._url, tuple(headers.items()), form, within=time_left(self._settings, since, now)
+                )
+                now = reply.at
+                if reply.status != 200:
+                    raise Unreachable(f"introspection answered with status {reply.status}")
+                document = parse_object(reply.body)
+            except (Unreachable, Malformed, WrongDiscovery) as fault:
+                _log.warning("introspection at %s: %s", self._settings.issuer, fault)
+                raise TemporarilyUnavailable("introspection.unavailable") from None
+            finally:
+                introspection.end()
+            yield from self._keep_answer(digest, document, now)
+        return introspection.read(document, now), now
+
+    def _recall_answer(self, digest: bytes, now: float) -> Story[Answer | None]:
+        """An answer that may still be kept: the workers' where they share a store, so that one that hears of a revocation
+        has told all of them; else, and while that store is away, this process's own."""
+        seal = self._introspection.seal
+        if seal is not None:
+            try:
+                value = yield AskStore("recall", (seal.name(digest),))
+            except Unreachable:
+                pass
+            else:
+                return seal.open(digest, value, now) if isinstance(value, bytes) else None
+        return self._introspection.remembered(digest, now)
+
+    def _keep_answer(self, digest: bytes, document: Answer, now: float) -> Story[None]:
+        until, seal = self._introspection.remember(digest, document, now), self._introspection.seal
+        if seal is not None and until > now:
+            with suppress(Unreachable):  # the next worker asks for itself
+                yield AskStore("keep", (seal.name(digest), seal.shut(digest, document, until), until - now))
+
+    def revoke(self, compact: str, now: float) -> Story[None]:
+        """Refuse this token from now on, under either scheme, in all workers that share a store.
+
+        Raises:
+            TemporarilyUnavailable: not all of them could be told; this process knows.
+        """
+        until = _expiry(compact, now) + self._settings.leeway
+        hashes = [hash_of(f"{scheme} {compact}") for scheme in SCHEMES]
+        told = self.revocations.add(hashes, until, now)
+        if told and self.revocations.shared:
+            try:
+                told = yield AskStore("revoke", (hashes, until, now))
+            except Unreachable:
+                told = False
+        if told is not True:
+            raise TemporarilyUnavailable("revocation.unavailable")
+
+    def learn_revocations(self, now: float) -> Story[None]:
+        """See to it that what other workers were told is known here; wait for it only when the last news are old."""
+        if not self.revocations.begin(now):
+            return
+        news = self._read_revocations(now)
+        if self.revocations.must_wait(now):
+            yield from news
+        else:
+            yield Background(news)
+
+    def _read_revocations(self, now: float) -> Story[float]:
+        with suppress(Unreachable):
+            for _ in range(_MOST_PAGES):
+                position, found = yield AskStore("revoked", (self.revocations.position,))
+                if not self.revocations.learn(position, found, now):
+                    return now
+        self.revocations.failed()
+        return now
+
+
+def _expiry(compact: str, now: float) -> float:
+    """When a token ends by itself. What it says is taken on trust: whoever revokes it has no reason to be lied to."""
+    try:
+        expires_at = parse_object(decode_segment(split(compact).payload)).get("exp")
+    except Malformed:
+        expires_at = None
+    return expires_at if is_numeric_date(expires_at) else now + _OPAQUE_LIFETIME
+
+
+def hash_of(text: str) -> bytes:
+    """What a token, or an Authorization value, is remembered by."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,117 @@
+"""What was revoked before its time, and how the workers of one API tell each other.
+
+A worker that is told of a revocation refuses the token at once, and puts it on a list in the store that the workers share,
+where there is one. Each worker has the list brought up to date once a second, beside a request; one that was idle waits
+for it. While the store is away, what is known goes on to count and tokens are let in: to make every request depend on
+the issuer's or a store's word is what `introspection="always"` is for.
+"""
+
+import math
+import threading
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Protocol
+
+from .replay import ReplayStore
+
+#: Seconds after which a request has the list brought up to date, without waiting for it.
+LIST_AGE = 1.0
+#: From this age on it waits: the worker was idle, and a token may have been revoked meanwhile. Also the pause after a failure.
+LIST_TOO_OLD = 5.0
+#: Revocations known at once; more are refused, never dropped: what is dropped would let a revoked token back in. 15 MB.
+MOST_REVOCATIONS = 100_000
+
+#: What was revoked, as a hash, and until when that matters, in seconds since the epoch.
+Revocation = tuple[bytes, float]
+
+
+class SharedStore(ReplayStore, Protocol):
+    """A replay store that can do more. Asynchronous ones give awaitables; what they raise means that they are away."""
+
+    def recall(self, name: bytes) -> bytes | Awaitable[bytes | None] | None:
+        """What was kept under this name, while it lasts."""
+        ...
+
+    def keep(self, name: bytes, value: bytes, seconds: float) -> Awaitable[None] | None:
+        """Keep a value for some seconds."""
+        ...
+
+    def revoke(self, hashes: Sequence[bytes], until: float, now: float) -> bool | Awaitable[bool]:
+        """Tell all workers; False when there are `MOST_REVOCATIONS` already."""
+        ...
+
+    def revoked(self, position: str) -> tuple[str, Sequence[Revocation]] | Awaitable[tuple[str, Sequence[Revocation]]]:
+        """What was revoked since `position` ("" is the beginning), and the new position. Nothing when all was told."""
+        ...
+
+
+#: The methods that make a store one that workers share.
+OPERATIONS = ("recall", "keep", "revoke", "revoked")
+
+
+class Revocations:
+    """What was revoked before its time, by hash; and how old the knowledge of it is, where workers share it."""
+
+    def __init__(self, *, shared: bool) -> None:
+        self.shared = shared
+        #: How far the shared list was read; the store's own words.
+        self.position = ""
+        self._lock = threading.Lock()
+        self._until: dict[bytes, float] = {}
+        self._asked_at = self._learned_at = -math.inf
+        self._failed = False
+        self._sweep_at = 1_000
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._until
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def due(self, now: float) -> bool:
+        """Whether the list should be brought up to date."""
+        return self.shared and not 0 <= now - self._asked_at < (LIST_TOO_OLD if self._failed else LIST_AGE)
+
+    def begin(self, now: float) -> bool:
+        """Leave to do so, for the caller alone."""
+        with self._lock:
+            if not self.due(now):
+                return False
+            self._asked_at = now
+            return True
+
+    def must_wait(self, now: float) -> bool:
+        """Whether the request that does so has to wait for it. Not for a store that is away: that may take long."""
+        return not self._failed and not 0 <= now - self._learned_at < LIST_TOO_OLD
+
+    def add(self, hashes: Iterable[bytes], until: float, now: float) -> bool:
+        """Revoke these from now on; False when there are too many already."""
+        with self._lock:
+            self._drop_what_is_over(now)
+            if len(self._until) >= MOST_REVOCATIONS:
+                return False
+            self._until.update(dict.fromkeys(hashes, until))
+            return True
+
+    def learn(self, position: str, found: Sequence[Revocation], now: float) -> bool:
+        """What is new on the shared list; nothing, when all was read. Returns whether to ask for more.
+
+        What was known stays: a store that forgot revives no token.
+        """
+        with self._lock:
+            self.position = position
+            for digest, until in found:
+                if len(self._until) < 2 * MOST_REVOCATIONS:  # their bound and ours: an honest store never comes here
+                    self._until[digest] = max(until, self._until.get(digest, until))
+            self._drop_what_is_over(now)
+            if not found:
+                self._learned_at, self._failed = now, False
+            return bool(found)
+
+    def failed(self) -> None:
+        """The store could not be asked; what is known goes on to count."""
+        self._failed = True
+
+    def _drop_what_is_over(self, now: float) -> None:
+        if len(self._until) >= self._sweep_at:
+            self._until = {digest: until for digest, until in self._until.items() if until > now}
+            self._sweep_at = max(1_000, min(2 * len(self._until), MOST_REVOCATIONS))
