@@ -299,7 +299,7 @@ def _warn(values: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     if several and values["replay_store"] == "memory://":
         doubts.append(
             "replay_store is memory:// and WEB_CONCURRENCY says there are several workers: "
-            "a proof can be used once in each. Give all of them one store"
+            "a proof can be used once in each. Give all of them one store, such as redis://HOST:6379/0"
         )
     if values["unsafe_allow_http"]:
         doubts.append("unsafe_allow_http is on: whoever sits on the network path to the issuer decides who gets in")
