@@ -5,6 +5,7 @@ Signature first, claims after: nothing here is asked of a token whose signature 
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from .errors import InvalidToken
@@ -52,8 +53,9 @@ class ClaimRules:
         Raises:
             InvalidToken: one is missing, malformed, or says no.
         """
-        if any(claims.get(name) is None for name in self._required):
-            raise InvalidToken("token.claims")
+        for name in self._required:
+            if claims.get(name) is None:
+                raise InvalidToken("token.claims")
         self.check_common(claims, now)
         self._check_kind(claims, media_type)
         if self._audience.isdisjoint(audience_of(claims)) and self._audience:
@@ -100,7 +102,7 @@ def audience_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
     if audience is None:
         return ()
     if isinstance(audience, str):
-        return (audience,)
+        return _alone(audience)
     if isinstance(audience, list) and all(isinstance(name, str) for name in audience):
         return tuple(audience)
     raise InvalidToken("token.claims")
@@ -108,7 +110,20 @@ def audience_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
 
 def scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:
     """`scope`, separated by spaces and nothing else (RFC 6749 3.3): no other white space makes two of one."""
-    return frozenset(filter(None, (claims.get("scope") or "").split(" ")))
+    return _split_scope(claims.get("scope") or "")
+
+
+# Most tokens of an API say the same in these two: one value for all of them saves time, and 300 bytes a token.
+
+
+@lru_cache(1024)
+def _alone(audience: str) -> tuple[str]:
+    return (audience,)
+
+
+@lru_cache(1024)
+def _split_scope(scope: str) -> frozenset[str]:
+    return frozenset(filter(None, scope.split(" ")))
 
 
 def thumbprint_of(claims: Mapping[str, Any]) -> str | None:
@@ -132,13 +147,15 @@ def read_access_token(
     claims: Mapping[str, Any], payload: str, issuer: str, realm: str | None, *, introspected: bool = False
 ) -> AccessToken:
     """The value a route gets, from claims that passed the rules."""
-    actors = read_actors(claims["act"] if claims.get("act") is not None else None)
+    act, subject = claims.get("act"), claims.get("sub")
+    actors = () if act is None else read_actors(act)
+    client_id = claims.get("client_id") or claims.get("azp")
     return AccessToken(
-        subject=claims.get("sub"),
+        subject=subject,
         issuer=issuer,
         realm=realm,
         scopes=scopes_of(claims),
-        client_id=claims.get("client_id") or claims.get("azp"),
+        client_id=subject if client_id == subject else client_id,  # one string for both
         audience=audience_of(claims),
         expires_at=claims.get("exp"),
         issued_at=claims.get("iat"),

@@ -62,14 +62,12 @@ def _both(refusal: type[errors.Refused]) -> type[errors.Refused]:
 _BOTH: dict[type[errors.Refused], type[errors.Refused]] = {refusal: _both(refusal) for refusal in errors.REFUSALS}
 
 
-class _Slot:
+class _Slot(dict[Verifier, Admission]):
     """What authentication gave for one request, by verifier: an app may have several, and may hand a request on."""
 
-    __slots__ = ("admissions", "latest")
+    __slots__ = ("latest",)
 
-    def __init__(self) -> None:
-        self.admissions: dict[Verifier, Admission] = {}
-        self.latest: Admission | None = None
+    latest: Admission | None
 
 
 def _slot() -> _Slot | None:
@@ -139,7 +137,7 @@ class StrongDMAuth:
     def get_current_agent(self) -> dict[str, Any] | None:
         """The authenticated agent as a dict of subject, scopes, issuer, client_id and actor (the `act` claim); or None."""
         slot = _slot()
-        admission = None if slot is None else slot.admissions.get(self.verifier)
+        admission = None if slot is None else slot.get(self.verifier)
         if admission is None:
             return None
         token = admission.token
@@ -216,12 +214,13 @@ class StrongDMAuth:
         slot: _Slot | None = environ.get(_SLOT)
         if slot is None:
             slot = environ[_SLOT] = _Slot()
+            slot.latest = None
         try:
-            admission = verifier.admit(EnvironRequest(environ), requirement, slot.admissions.get(verifier))
+            admission = verifier.admit(EnvironRequest(environ), requirement, slot.get(verifier))
         except errors.Refused as refusal:
             raise self._refusal(refusal, requirement) from None
         if admission is not None:
-            slot.admissions[verifier] = slot.latest = admission
+            slot[verifier] = slot.latest = admission
             _g().token_claims = admission.token.claims
         return admission
 
@@ -273,7 +272,7 @@ def _finish(response: flask.Response) -> flask.Response:
     if slot is None:
         return response
     headers = response.headers
-    there = {name.lower() for name, _ in headers}
+    there = [name.lower() for name, _ in headers]
     for name, value in (VARY,) if slot.latest is None else slot.latest.headers:
         if name.lower() not in there:
             headers.add(name, value)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .asking import Asking, hash_of
 from .challenge import EXPOSED
 from .claims import ClaimRules, read_access_token
-from .dpop import Proof, ProofRules
+from .dpop import LONGEST_HEADER_REMEMBERED, Proof, ProofRules
 from .errors import InvalidDPoPProof, InvalidToken, Refused, TemporarilyUnavailable
 from .fetching import KeyFetching
 from .introspection import Introspection
@@ -36,8 +36,10 @@ from .request import Credentials, Request, names_a_token, read_credentials
 from .settings import Settings
 from .tokens import AccessToken
 
-#: Verified tokens kept, so that one is verified once. About 1.5 KB each, and 1 KB more where a route reads the claims.
-TOKENS_REMEMBERED = 50_000
+#: Verified tokens kept, so that one is verified once. About 1.2 KB each, and 1 KB more where a route reads the claims.
+TOKENS_REMEMBERED = 130_000
+#: Token headers kept checked: one for each key of an issuer, as a rule.
+HEADERS_REMEMBERED = 1_000
 
 
 class Admission(NamedTuple):
@@ -56,7 +58,7 @@ class _Verified(NamedTuple):
     scheme: str
     #: The token's hash as a proof must have it; empty for a token that is bound to nothing.
     ath: str
-    #: What such a token ends in, where it needs no proof.
+    #: What such a request ends in, if the rest is well; None where scheme and token do not go together.
     admission: Admission | None
 
 
@@ -78,18 +80,25 @@ class ResourceServer:
         self.asking = Asking(settings, self.introspection)
         self.revocations = self.asking.revocations
         self.verified: Memo[bytes, _Verified] = Memo(TOKENS_REMEMBERED)
+        self._headers_known: Memo[str, tuple[str, str | None, str]] = Memo(HEADERS_REMEMBERED)
         #: The longest Authorization value that can have a verdict: a scheme, a space, a token.
         self._longest = settings.max_token_bytes + len("Bearer ")
+        self._needs_proof = settings.dpop == "required"
+        self._always_asks = settings.introspection == "always"
+        self._public_url = settings.public_url
+        self._leeway = settings.leeway
 
     # 1 credentials · 2 split · 3 issuer · 4 key · 5 signature, claims · 6 binding, proof · 7 first use · 8 revocation
 
-    def authenticate(self, request: Request, now: float, *, introspect: bool = False) -> Story[Admission]:
-        """Who sent this request? Ends with an `Admission`, or raises `Refused`."""
-        credentials, digest, verified = self._read(request)  # 1
+    def authenticate(
+        self, request: Request, now: float, *, introspect: bool = False, digest: bytes | None = None
+    ) -> Story[Admission]:
+        """Who sent this request? Ends with an `Admission`, or raises `Refused`. `digest`: what `recall` gave, to save time."""
+        credentials, digest, verified = self._read(request, digest)  # 1
         try:
             if self.revocations.shared:
                 yield from self.asking.learn_revocations(now)
-            if digest in self.revocations:
+            if digest in self.revocations.until:
                 raise InvalidToken("token.revoked")
             if verified is not None and not verified.keys.fresh(now):
                 now = yield from self.fetching.have(verified.keys, now)
@@ -103,7 +112,7 @@ class ResourceServer:
                 first = (yield from self._ask_store(proof, now)) if store is None else _first_use(proof, store, now)
                 if not first:  # 7
                     raise InvalidDPoPProof("dpop.replayed")
-            if introspect or self.settings.introspection == "always":
+            if introspect or self._always_asks:
                 token = yield from self.introspect(credentials.token, token, now)  # 8
         except Refused as refusal:
             refusal.scheme = credentials.scheme
@@ -117,54 +126,58 @@ class ResourceServer:
         answer, _ = yield from self.asking.about(compact, now)
         return self.introspection.confirm(token, answer)
 
-    def recall(self, request: Request, now: float) -> Admission | None:
+    def recall(self, request: Request, now: float) -> tuple[Admission | None, bytes | None]:
         """What the story ends in when all in it but a proof was told before: the same checks, and no generator.
 
-        None: something is new, or must be looked into; the story says what. Raises `Refused` as the story does.
+        None: something is new, or must be looked into; the story says what, and is told the hash of the credentials, which
+        is the second value. Raises `Refused` as the story does.
         """
-        if self.replay is None or self.settings.introspection == "always":
-            return None
         digest = self._digest_of(request)
         verified = None if digest is None else self.verified.get(digest)
         if verified is None or not verified.key.live or not verified.keys.fresh(now):
-            return None
-        if digest in self.revocations or self.revocations.due(now):
-            return None
+            return None, digest
+        token, _, _, scheme, ath, admission = verified
+        if admission is None or self._always_asks or digest in self.revocations.until or self.revocations.due(now):
+            return None, digest
         try:
-            token = self._not_expired(verified.token, now)
-            if verified.admission is not None:
-                return verified.admission
-            proof = self._check_binding(_credentials(request, verified), request, token, verified.ath, now)
-            if proof is not None and not _first_use(proof, self.replay, now):
+            self._not_expired(token, now)
+            if not ath:
+                return admission, digest
+            if self.replay is None:
+                return None, digest
+            proof = self._check_proof(request, token, ath, now)
+            if not _first_use(proof, self.replay, now):
                 raise InvalidDPoPProof("dpop.replayed")
         except Refused as refusal:
-            refusal.scheme = verified.scheme
+            refusal.scheme = scheme
             raise
-        return Admission(token, self._headers(proof, now))
+        return Admission(token, self._headers(proof, now)) if proof.renew_nonce else admission, digest
 
     def _digest_of(self, request: Request) -> bytes | None:
         """The hash of the one Authorization value; None where there is more to be said about the credentials."""
-        values = request.authorization
-        if len(values) != 1 or len(values[0]) > self._longest or names_a_token(request.query):
+        values, query = request.authorization, request.query
+        if len(values) != 1 or len(values[0]) > self._longest or (query and names_a_token(query)):
             return None
         return hash_of(values[0])
 
-    def _read(self, request: Request) -> tuple[Credentials, bytes, _Verified | None]:
+    def _read(self, request: Request, digest: bytes | None) -> tuple[Credentials, bytes, _Verified | None]:
         """The request's credentials, their hash, and the verdict on them if there is one.
 
         Verdicts are kept by the hash of the whole field value in its usual spelling, so that what was sent to the letter
         before need not be read again; another spelling of it (`bearer  x`) is read, and then finds the same verdict.
         """
-        digest = self._digest_of(request)
+        digest = self._digest_of(request) if digest is None else digest
         verified = None if digest is None else self.verified.get(digest)
         if digest is not None and verified is not None:
             return _credentials(request, verified), digest, verified
         credentials = read_credentials(request, self.settings.max_token_bytes)
-        digest = hash_of(f"{credentials.scheme} {credentials.token}")
+        usual = f"{credentials.scheme} {credentials.token}"
+        if digest is None or usual != request.authorization[0]:
+            digest = hash_of(usual)
         return credentials, digest, self.verified.get(digest)
 
     def _not_expired(self, token: AccessToken, now: float) -> AccessToken:
-        if token.expires_at is None or now - self.settings.leeway >= token.expires_at:
+        if token.expires_at is None or now - self._leeway >= token.expires_at:
             raise InvalidToken("token.expired")
         return token
 
@@ -179,19 +192,21 @@ class ResourceServer:
             answer, now = yield from self.asking.about(credentials.token, now)
             token = self.introspection.opaque(answer, json.dumps(answer))
             return token, _ath(credentials, token), now
+        known = self._headers_known.get(jws.header)
         try:
-            header = parse_object(decode_segment(jws.header))
+            header = parse_object(decode_segment(jws.header)) if known is None else {}
             payload = decode_segment(jws.payload)
             claims = parse_object(payload)
             signature = decode_segment(jws.signature)
         except Malformed:
             raise InvalidToken("token.malformed") from None
-        alg, kid, media_type = self.claims.check_header(header)
+        alg, kid, media_type = checked = known or self.claims.check_header(header)
         keys = self.issuers.find(claims.get("iss"))  # 3
         if keys is None:
             raise InvalidToken("token.issuer")
         before = keys.fetches
-        now = yield from self.fetching.have(keys, now)  # 4
+        if not keys.fresh(now):
+            now = yield from self.fetching.have(keys, now)  # 4
         key = _signed_by(keys, kid, alg, jws, signature)  # 5
         if key is None and keys.fetches == before:  # they may be newer than what we have: look once more
             now = yield from self.fetching.force(keys, now)
@@ -205,10 +220,11 @@ class ResourceServer:
         self.claims.check_claims(claims, media_type, now)
         token = read_access_token(claims, payload.decode(), keys.issuer, keys.realm)
         ath = _ath(credentials, token)
-        needs_no_proof = (
-            token.key_thumbprint is None and credentials.scheme == "Bearer" and self.settings.dpop != "required"
-        )
-        admission = Admission(token, _ADMITTED) if needs_no_proof else None
+        fitting = (credentials.scheme == "DPoP") if ath else (credentials.scheme == "Bearer" and not self._needs_proof)
+        admission = Admission(token, _ADMITTED) if fitting else None
+        if known is None and len(jws.header) <= LONGEST_HEADER_REMEMBERED:
+            # Only now: the issuer made it, and no stranger.
+            self._headers_known.put(jws.header, checked)
         self.verified.put(digest, _Verified(token, keys, key, credentials.scheme, ath, admission))
         return token, ath, now
 
@@ -216,20 +232,22 @@ class ResourceServer:
         self, credentials: Credentials, request: Request, token: AccessToken, ath: str, now: float
     ) -> Proof | None:
         """Bound is bound, whatever the scheme (RFC 9449 7.1, 7.2): a bound token's proof; None for an unbound token."""
-        thumbprint = token.key_thumbprint
-        if thumbprint is None:
-            if credentials.scheme == "DPoP" or self.settings.dpop == "required":
+        if token.key_thumbprint is None:
+            if credentials.scheme == "DPoP" or self._needs_proof:
                 raise InvalidToken("token.unbound")
             return None
         if credentials.scheme != "DPoP":
             raise InvalidToken("token.bound")
+        return self._check_proof(request, token, ath, now)
+
+    def _check_proof(self, request: Request, token: AccessToken, ath: str, now: float) -> Proof:
         return self.proofs.check(
-            credentials.proofs,
+            request.dpop,
             method=request.method,
-            uri=request.uri(self.settings.public_url),
+            uri=request.uri(self._public_url),
             now=now,
             ath=ath,
-            thumbprint=thumbprint,
+            thumbprint=token.key_thumbprint,
         )
 
     def _ask_store(self, proof: Proof, now: float) -> Story[bool]:

@@ -4,20 +4,23 @@ What is stricter here than a general library: base64url without padding, stray c
 duplicate names, NaN or Infinity; public keys only, RSA of 2048 bits and more, one algorithm family a key; no `crit`.
 `joserfc.jwt.decode` is not used: it limits headers to 512 bytes (an RSA proof's is larger), refuses unknown header
 members (RFC 7515 4 says ignore), and costs half a signature check more. Signatures are checked by joserfc's algorithm
-models (`JWSRegistry.algorithms`), which is its public surface, but for ECDSA: every DPoP request has such a check, and the
-model builds anew for each what could be built once. Bypassing it is safe since the same few lines are here, in sight, on the
-same library underneath; the tests hold every result against `jws.deserialize_compact`.
+models (`JWSRegistry.algorithms`), which is its public surface, but for ECDSA, RS256 and Ed25519, which nearly all tokens and
+proofs have: the models build anew for each check what could be built once. Bypassing them is safe since the same few lines
+are here, in sight, on the same library underneath; the tests hold every result against `jws.deserialize_compact`.
 """
 
 import binascii
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, NoReturn, TypeGuard
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256K1,
@@ -31,9 +34,6 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from joserfc.errors import JoseError
-from joserfc.jwk import OKPKey, RSAKey
-from joserfc.jws import JWSRegistry
 
 #: RFC 7518 3.3 asks for 2048 bits at least. More than 8192 is a way to make us work: 16 times a 2048-bit check.
 RSA_BITS = range(2048, 8193)
@@ -73,6 +73,13 @@ _ECDSA = {
     "ES512": (66, ECDSA(hashes.SHA512())),
     "ES256K": (32, ECDSA(hashes.SHA256())),
 }
+#: What RS256 is to the library, made once; and the names of the one signature that Ed25519 keys make.
+_RS256 = (padding.PKCS1v15(), hashes.SHA256())
+_ED25519 = frozenset({"EdDSA", "Ed25519"})
+#: Keys that are kept in OpenSSL's form, which takes 2 KB; of the others only their numbers are kept, a tenth of that, and
+#: the form is made again (10 microseconds) when they come back.
+LOADED_KEYS = 20_000
+_loaded: "deque[VerificationKey]" = deque()
 _URLSAFE_FROM_STANDARD = bytes.maketrans(b"+/", b"-_")
 _STANDARD_FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/!!!")
 #: The last characters whose unused low bits are zero, by the length's rest: any other spells the same bytes again.
@@ -107,9 +114,9 @@ class Compact(NamedTuple):
 def split(token: str) -> Compact:
     """The segments of a compact JWS. Raises Malformed unless there are exactly three, none empty, all ASCII."""
     parts = token.split(".")
-    if len(parts) != 3 or not all(parts) or not token.isascii():
+    if len(parts) != 3 or "" in parts or not token.isascii():
         raise Malformed("not a compact JWS")
-    return Compact(*parts)
+    return tuple.__new__(Compact, parts)  # as `Compact(*parts)`, in half the time
 
 
 def begins_as_jws(token: str) -> bool:
@@ -158,17 +165,15 @@ def parse_object(text: bytes) -> dict[str, Any]:
     """A JSON object from UTF-8 text. Raises Malformed for anything else, also for a name that stands twice (RFC 7515 4)."""
     try:
         document = text.decode("utf-8")
-        if document[:1] == "{" and document[-1:] == "}":
-            value, end = _JSON.raw_decode(
-                document
-            )  # a third faster than `decode`, which allows for white space around it
-            if end != len(document):
-                raise Malformed("more than one JSON value")
-        else:
+        try:
+            # A third faster than `decode`, which allows for white space around it.
+            value, end = _JSON.raw_decode(document)
+        except ValueError:  # no value at its beginning
+            value, end = None, -1
+        if end != len(document):
             value = _JSON.decode(document)
-        if (
-            "\\u" in document
-        ):  # half of a surrogate pair is no character, and no answer could be made of it (RFC 8259 8.2)
+        # Half of a surrogate pair is no character, and no answer could be made of it (RFC 8259 8.2).
+        if "\\u" in document:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as fault:
         raise Malformed("not JSON") from fault
@@ -212,49 +217,71 @@ class VerificationKey:
     `live` turns False when the key leaves its issuer's set; whoever kept a verdict that rests on it looks there.
     """
 
-    __slots__ = ("_alg", "_algorithms", "_curve", "_key", "kid", "live", "thumbprint")
+    __slots__ = ("_alg", "_curve", "_key", "_load", "algorithms", "kid", "live", "thumbprint")
 
-    def __init__(self, key: Any, kind: tuple[str, str], thumbprint: str, kid: str | None, alg: str | None) -> None:
-        self._key = key
+    def __init__(
+        self, load: Callable[[], Any], kind: tuple[str, str], thumbprint: str, kid: str | None, alg: str | None
+    ) -> None:
+        self._load = load
+        self._key: Any = None
         self._curve = kind[1]
         self._alg = alg
         # RFC 8725 3.1: its own `alg`, else what goes with its type and curve. Ed25519 and EdDSA are two names for one thing.
         by_kind = _ALGORITHMS_OF[kind]
-        self._algorithms = by_kind if alg is None or kind[0] == "OKP" else frozenset({alg})
+        self.algorithms = by_kind if alg is None or kind[0] == "OKP" else frozenset({alg})
         self.thumbprint = thumbprint
         self.kid = kid
         self.live = True
 
     def fits(self, alg: str) -> bool:
         """Whether a JWS with this `alg` may be verified with this key."""
-        return alg in self._algorithms
+        return alg in self.algorithms
 
     def verify(self, alg: str, signing_input: bytes, signature: bytes) -> bool:
         """Whether the signature holds. False also for what the library cannot even try."""
-        if alg not in self._algorithms:
+        if alg not in self.algorithms:
             return False
-        if alg in _ECDSA:
-            return self._verify_ecdsa(*_ECDSA[alg], signing_input, signature)
-        model = JWSRegistry.algorithms[self._curve if alg == "EdDSA" else alg]
+        key = self._key or self.load()
         try:
-            return model.verify(signing_input, signature, self._key)
-        except (JoseError, ValueError, TypeError, UnsupportedAlgorithm):
-            return False
-
-    def _verify_ecdsa(self, size: int, scheme: ECDSA, signing_input: bytes, signature: bytes) -> bool:
-        """RFC 7518 3.4, as joserfc's model does it, less what is the same for every call: 4 of 67 microseconds."""
-        if len(signature) != 2 * size:
-            return False
-        r, s = int.from_bytes(signature[:size]), int.from_bytes(signature[size:])
-        try:
-            self._key.verify(encode_dss_signature(r, s), signing_input, scheme)
+            if alg in _ECDSA:  # RFC 7518 3.4
+                size, scheme = _ECDSA[alg]
+                if len(signature) != 2 * size:
+                    return False
+                r, s = int.from_bytes(signature[:size]), int.from_bytes(signature[size:])
+                key.verify(encode_dss_signature(r, s), signing_input, scheme)
+            elif alg == "RS256":  # RFC 7518 3.3
+                key.verify(signature, signing_input, *_RS256)
+            elif alg in _ED25519 and self._curve == "Ed25519":  # RFC 8037 3.1
+                key.verify(signature, signing_input)
+            else:
+                return _verified_by_library(self._curve if alg == "EdDSA" else alg, key, signing_input, signature)
         except InvalidSignature:
             return False
         return True
 
+    def load(self) -> Any:
+        """The key in OpenSSL's form, kept for a while."""
+        key = self._key = self._load()
+        _loaded.append(self)
+        if len(_loaded) > LOADED_KEYS:
+            _loaded.popleft()._key = None
+        return key
+
     def same_as(self, other: "VerificationKey") -> bool:
         """Whether both are the same key for the same use."""
         return (self.thumbprint, self.kid, self._alg) == (other.thumbprint, other.kid, other._alg)
+
+
+def _verified_by_library(alg: str, key: Any, signing_input: bytes, signature: bytes) -> bool:
+    from joserfc.errors import JoseError  # 20 ms to import, for algorithms that few use
+    from joserfc.jwk import OKPKey, RSAKey
+    from joserfc.jws import JWSRegistry
+
+    kind = OKPKey if alg in ("Ed25519", "Ed448") else RSAKey
+    try:
+        return JWSRegistry.algorithms[alg].verify(signing_input, signature, kind.import_key(key))
+    except (JoseError, ValueError, TypeError, UnsupportedAlgorithm):
+        return False
 
 
 def _member(jwk: Mapping[str, object], name: str) -> str:
@@ -292,28 +319,33 @@ def import_public_key(jwk: object) -> VerificationKey:
         raise UnusableKey("not a key to verify with")
     try:
         if kty == "EC":
-            key, kind, canonical = _elliptic(jwk)
+            load, kind, canonical = _elliptic(jwk)
         elif kty == "OKP":
-            key, kind, canonical = _edwards(jwk)
+            load, kind, canonical = _edwards(jwk)
         elif kty == "RSA":
-            key, kind, canonical = _rsa(jwk)
+            load, kind, canonical = _rsa(jwk)
         else:
             raise UnusableKey("a key type that signs nothing here")
+        if alg is not None and kind not in _FITS[alg]:
+            raise UnusableKey("an algorithm that does not fit the key")
+        thumbprint = encode_segment(hashlib.sha256(canonical.encode("ascii")).digest())
+        key = VerificationKey(load, kind, thumbprint, kid if isinstance(kid, str) else None, alg)
+        key.load()
     except UnusableKey:
         raise
-    except (ValueError, TypeError, OverflowError, JoseError, UnsupportedAlgorithm) as fault:
+    except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm) as fault:
         raise UnusableKey("not a valid public key") from fault
-    if alg is not None and kind not in _FITS[alg]:
-        raise UnusableKey("an algorithm that does not fit the key")
-    thumbprint = encode_segment(hashlib.sha256(canonical.encode("ascii")).digest())
-    return VerificationKey(key, kind, thumbprint, kid if isinstance(kid, str) else None, alg)
+    return key
 
 
 # Each importer also gives the canonical JSON of RFC 7638 3.2: required members, sorted, no white space. The values are
 # strict base64url or a known name by then, so that nothing in them needs JSON escapes.
 
 
-def _elliptic(jwk: Mapping[str, object]) -> tuple[Any, tuple[str, str], str]:
+_Import = tuple[Callable[[], Any], tuple[str, str], str]
+
+
+def _elliptic(jwk: Mapping[str, object]) -> _Import:
     crv, x, y = _member(jwk, "crv"), _member(jwk, "x"), _member(jwk, "y")
     if crv not in _CURVES:
         raise UnusableKey("a curve that is not known")
@@ -321,27 +353,24 @@ def _elliptic(jwk: Mapping[str, object]) -> tuple[Any, tuple[str, str], str]:
     point = _octets(jwk, "x") + _octets(jwk, "y")
     if len(point) != 2 * size or len(x) != len(y):
         raise UnusableKey("coordinates of the wrong length (RFC 7518 6.2.1.2)")
-    public = EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + point)  # ValueError when off the curve
-    return public, ("EC", crv), f'{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}'
+    # ValueError when off the curve
+    load = partial(EllipticCurvePublicKey.from_encoded_point, curve, b"\x04" + point)
+    return load, ("EC", crv), f'{{"crv":"{crv}","kty":"EC","x":"{x}","y":"{y}"}}'
 
 
-def _edwards(jwk: Mapping[str, object]) -> tuple[Any, tuple[str, str], str]:
+def _edwards(jwk: Mapping[str, object]) -> _Import:
     crv, x, octets = _member(jwk, "crv"), _member(jwk, "x"), _octets(jwk, "x")
-    if crv == "Ed25519":
-        key = OKPKey.import_key(Ed25519PublicKey.from_public_bytes(octets))
-    elif crv == "Ed448":
-        key = OKPKey.import_key(Ed448PublicKey.from_public_bytes(octets))
-    else:
+    kind: Any = {"Ed25519": Ed25519PublicKey, "Ed448": Ed448PublicKey}.get(crv)
+    if kind is None:
         raise UnusableKey("a curve that signs nothing")
-    return key, ("OKP", crv), f'{{"crv":"{crv}","kty":"OKP","x":"{x}"}}'
+    return partial(kind.from_public_bytes, octets), ("OKP", crv), f'{{"crv":"{crv}","kty":"OKP","x":"{x}"}}'
 
 
-def _rsa(jwk: Mapping[str, object]) -> tuple[Any, tuple[str, str], str]:
+def _rsa(jwk: Mapping[str, object]) -> _Import:
     n, e = _member(jwk, "n"), _member(jwk, "e")
     modulus, exponent = int.from_bytes(_octets(jwk, "n")), int.from_bytes(_octets(jwk, "e"))
     if modulus.bit_length() not in RSA_BITS or modulus % 2 == 0:
         raise UnusableKey("an RSA modulus of the wrong size (RFC 7518 3.3)")
     if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > RSA_EXPONENT_BITS:
         raise UnusableKey("an RSA exponent that is not fit")
-    key = RSAKey.import_key(RSAPublicNumbers(exponent, modulus).public_key())
-    return key, ("RSA", ""), f'{{"e":"{e}","kty":"RSA","n":"{n}"}}'
+    return RSAPublicNumbers(exponent, modulus).public_key, ("RSA", ""), f'{{"e":"{e}","kty":"RSA","n":"{n}"}}'

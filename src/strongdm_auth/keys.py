@@ -74,7 +74,8 @@ class IssuerKeys:
         self._max_age, self._stale, self._cooldown, self._flight_time = max_age, stale, cooldown, flight_time
         self._lock = threading.Lock()
         self._keys: tuple[VerificationKey, ...] = ()
-        self._by_kid: dict[str, tuple[VerificationKey, ...]] = {}
+        #: What a header may name, worked out once a set: a `kid` (or none) and an algorithm -> the keys to try.
+        self._fitting: dict[tuple[str | None, str], tuple[VerificationKey, ...]] = {}
         self._flight: Flight | None = None
         self._sequence = 0
         self._learned = 0
@@ -105,10 +106,8 @@ class IssuerKeys:
 
         A token without `kid` gets those that fit its algorithm, unless they are too many to try.
         """
-        if kid is None:
-            fitting = tuple(key for key in self._keys if key.fits(alg))
-            return fitting if len(fitting) <= MOST_CANDIDATES else ()
-        return tuple(key for key in self._by_kid.get(kid, ()) if key.fits(alg))[:MOST_CANDIDATES]
+        found = self._fitting.get((kid, alg), ())
+        return found if kid is not None or len(found) <= MOST_CANDIDATES else ()
 
     def wait_after_failure(self, now: float) -> float:
         """Seconds for which the last failure still forbids an attempt; 0 when one may be made."""
@@ -159,11 +158,7 @@ class IssuerKeys:
                 if known not in kept:
                     known.live = False
             changed = set(kept) != set(self._keys)
-            by_kid: dict[str, tuple[VerificationKey, ...]] = {}
-            for key in kept:
-                if key.kid is not None:
-                    by_kid[key.kid] = (*by_kid.get(key.kid, ()), key)
-            self._keys, self._by_kid, self.jwks_uri = tuple(kept), by_kid, jwks_uri
+            self._keys, self._fitting, self.jwks_uri = tuple(kept), _by_header(kept), jwks_uri
             self._learned_at, self._failed_at = now, -math.inf
             flight.settled, self.unknown_to_issuer = True, False
             return changed
@@ -189,12 +184,23 @@ class IssuerKeys:
         with self._lock:
             for key in self._keys:
                 key.live = False
-            self._keys, self._by_kid, self._learned_at = (), {}, -math.inf
+            self._keys, self._fitting, self._learned_at = (), {}, -math.inf
 
     def _flight_under_way(self, now: float) -> Flight | None:
         flight = self._flight
         # After its time it is taken for lost (a fork, a killed thread), and another may begin; also if the clock was set back.
         return flight if flight is not None and abs(now - flight.begun_at) < self._flight_time else None
+
+
+def _by_header(keys: list[VerificationKey]) -> dict[tuple[str | None, str], tuple[VerificationKey, ...]]:
+    """The keys for each `kid` and algorithm, at most `MOST_CANDIDATES`; all of an algorithm's, and one more, for no `kid`."""
+    found: dict[tuple[str | None, str], list[VerificationKey]] = {}
+    for key in keys:
+        for alg in key.algorithms:
+            if key.kid is not None:
+                found.setdefault((key.kid, alg), []).append(key)
+            found.setdefault((None, alg), []).append(key)
+    return {(kid, alg): tuple(fitting[: MOST_CANDIDATES + (kid is None)]) for (kid, alg), fitting in found.items()}
 
 
 def _remaining(since: float, duration: float, now: float) -> float:

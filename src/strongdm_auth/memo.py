@@ -1,10 +1,10 @@
-"""A bounded memory for things that can be worked out again: two generations, no clock, no sweep.
+"""A bounded memory for things that can be worked out again: no clock, no sweep, least recently used first to go.
 
-What is put in goes into the young generation; when that is full it becomes the old one, and what was old is forgotten.
-A hit in the old one moves to the young. So the most recent `capacity` / 2 entries are always there, at most `capacity`
-are, and both operations are one or two dictionary accesses, each atomic: no lock is needed or held.
+Every operation is a few steps of an `OrderedDict`, each atomic: no lock is needed or held. Two threads at once may find an
+entry gone that one of them just saw, or work something out twice; neither can make it wrong.
 """
 
+from collections import OrderedDict
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -12,36 +12,34 @@ Value = TypeVar("Value")
 
 
 class Memo(Generic[Key, Value]):
-    """At most `capacity` entries; see the module's text for which are kept."""
+    """At most `capacity` entries, those that were used last."""
 
-    __slots__ = ("_half", "_old", "_young")
+    __slots__ = ("_capacity", "_entries")
 
     def __init__(self, capacity: int) -> None:
-        self._half = max(1, capacity // 2)
-        self._young: dict[Key, Value] = {}
-        self._old: dict[Key, Value] = {}
+        self._capacity = capacity
+        self._entries: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
         """The value, or None."""
-        value = self._young.get(key)
-        if value is None:
-            value = self._old.get(key)
-            if value is not None:
-                self.put(key, value)
+        value = self._entries.get(key)
+        if value is not None:
+            try:
+                self._entries.move_to_end(key)
+            except KeyError:  # another thread's `put` made it go
+                return value
         return value
 
     def put(self, key: Key, value: Value) -> None:
-        """Remember a value; the oldest may be forgotten for it."""
-        young = self._young
-        young[key] = value
-        if len(young) >= self._half:
-            self._old = young
-            self._young = {}
-
-    def discard(self, key: Key) -> None:
-        """Forget a key, if it is there."""
-        self._young.pop(key, None)
-        self._old.pop(key, None)
+        """Remember a value; the least recently used may be forgotten for it."""
+        entries = self._entries
+        entries[key] = value
+        entries.move_to_end(key)
+        while len(entries) > self._capacity:
+            try:
+                entries.popitem(last=False)
+            except KeyError:  # other threads emptied it
+                return
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self._entries)

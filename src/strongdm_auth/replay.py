@@ -53,25 +53,13 @@ class _Shard:
         self.until = 0.0
         self.old_until = 0.0
 
-    def first_use(
-        self, key: bytes, owner: int, until: float, now: float, window: float, capacity: int, quota: int
-    ) -> bool:
-        # Also a generation from a future that the clock was set back from: it must not be in the way until that comes.
+    def turn(self, now: float, window: float) -> None:
+        """Drop the generation whose entries have all lapsed, and the one from a future that the clock was set back from."""
         while now > self.old_until or self.old_until > now + 2 * window:
             self.old, self.old_counts, self.old_until = self.seen, self.counts, self.until
             self.seen, self.counts, self.until = set(), {}, 0.0
             if not self.old:
                 break
-        if key in self.seen or key in self.old:
-            return False
-        count = self.counts.get(owner, 0)
-        if len(self.seen) >= capacity or count >= quota:
-            raise ReplayStoreFull
-        self.seen.add(key)
-        self.counts[owner] = count + 1
-        if until > self.until:
-            self.until = until
-        return True
 
 
 class MemoryReplayStore:
@@ -96,11 +84,24 @@ class MemoryReplayStore:
 
     def first_use(self, key: bytes, owner: str, until: float, now: float) -> bool:
         """Whether `key` was never seen before. Raises ReplayStoreFull."""
-        if until - now > self._window:
-            self._window = until - now
+        window = self._window
+        if until - now > window:
+            window = self._window = until - now
         shard = self._shards[hash(key) % SHARDS]
         with shard.lock:
-            return shard.first_use(key, hash(owner), until, now, self._window, self._shard_capacity, self._shard_quota)
+            if now > shard.old_until or shard.old_until > now + 2 * window:
+                shard.turn(now, window)
+            seen, counts = shard.seen, shard.counts
+            if key in seen or key in shard.old:
+                return False
+            count = counts.get(owner_hash := hash(owner), 0)
+            if count >= self._shard_quota or len(seen) >= self._shard_capacity:
+                raise ReplayStoreFull
+            seen.add(key)
+            counts[owner_hash] = count + 1
+            if until > shard.until:
+                shard.until = until
+            return True
 
     def __len__(self) -> int:
         return sum(len(shard.seen) + len(shard.old) for shard in self._shards)

@@ -19,6 +19,7 @@ _SECOND_CREDENTIALS = re.compile(r",[ \t]*(?:bearer|dpop)(?:[ \t]|$)", re.IGNORE
 _ORIGIN = re.compile(r"(?:[^:/?#]*://[^/?#]*)?")
 _HTTP_ORIGIN = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@\\\[\]:,]+)(?::[0-9]*)?", re.IGNORECASE)
 _PATH = re.compile(r"(?:[^:/?#]*://[^/?#]*)?([^?#]*)")
+_URI = re.compile(rf"(?:{_HTTP_ORIGIN.pattern})(?![^/?#])(/[^?#]*)?", re.IGNORECASE)
 _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 #: The schemes in their usual spelling.
 SCHEMES = ("Bearer", "DPoP")
@@ -84,12 +85,26 @@ class Request:
         """
         if public_url is not None:
             return public_url.rstrip("/") + self.path
+        match = _URI.match(self._url)
+        if match is None:
+            return ""
+        return match[0] if match[1] else match[0] + "/"
+
+
+class ServedRequest(Request):
+    """A request as a server tells it, in parts; `origin`, `path` and `query` are worked out when asked for."""
+
+    __slots__ = ()
+
+    def uri(self, public_url: str | None = None) -> str:
+        if public_url is not None:
+            return public_url.rstrip("/") + self.path
         origin = self.origin
         return origin + self.path if _HTTP_ORIGIN.fullmatch(origin) else ""
 
 
-class EnvironRequest(Request):
-    """A request from a WSGI environ (PEP 3333); what the hot path does not need is worked out when asked for."""
+class EnvironRequest(ServedRequest):
+    """A request from a WSGI environ (PEP 3333)."""
 
     __slots__ = ("_environ",)
 
@@ -151,7 +166,7 @@ def below(path: str, mount: str) -> str:
     return path[len(mount) :] or "/" if path == mount or path.startswith(mount + "/") else path
 
 
-class ScopeRequest(Request):
+class ScopeRequest(ServedRequest):
     """A request, or a websocket's handshake, from an ASGI scope."""
 
     __slots__ = ("_scope",)

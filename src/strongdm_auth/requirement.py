@@ -172,8 +172,11 @@ class Requirement:
                 raise InsufficientUserAuthentication("step_up.max_age")
             if not now - self.max_age - leeway <= authenticated_at <= now + leeway:
                 raise InsufficientUserAuthentication("step_up.max_age")
-        if not self.scopes <= token.scopes or any(group.isdisjoint(token.scopes) for group in self.any_scope):
+        if not self.scopes <= token.scopes:
             raise InsufficientScope("scope.insufficient")
+        for group in self.any_scope:
+            if group.isdisjoint(token.scopes):
+                raise InsufficientScope("scope.insufficient")
 
 
 def _both(combine: Callable[[_Part, _Part], _Part], mine: _Part | None, theirs: _Part | None) -> _Part | None:

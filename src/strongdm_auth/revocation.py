@@ -56,16 +56,14 @@ class Revocations:
         #: How far the shared list was read; the store's own words.
         self.position = ""
         self._lock = threading.Lock()
-        self._until: dict[bytes, float] = {}
+        #: Hash -> until when it matters. Look there first; it is empty nearly always.
+        self.until: dict[bytes, float] = {}
         self._asked_at = self._learned_at = -math.inf
         self._failed = False
         self._sweep_at = 1_000
 
-    def __contains__(self, digest: object) -> bool:
-        return digest in self._until
-
     def __len__(self) -> int:
-        return len(self._until)
+        return len(self.until)
 
     def due(self, now: float) -> bool:
         """Whether the list should be brought up to date."""
@@ -87,9 +85,9 @@ class Revocations:
         """Revoke these from now on; False when there are too many already."""
         with self._lock:
             self._drop_what_is_over(now)
-            if len(self._until) >= MOST_REVOCATIONS:
+            if len(self.until) >= MOST_REVOCATIONS:
                 return False
-            self._until.update(dict.fromkeys(hashes, until))
+            self.until.update(dict.fromkeys(hashes, until))
             return True
 
     def learn(self, position: str, found: Sequence[Revocation], now: float) -> bool:
@@ -100,8 +98,8 @@ class Revocations:
         with self._lock:
             self.position = position
             for digest, until in found:
-                if len(self._until) < 2 * MOST_REVOCATIONS:  # their bound and ours: an honest store never comes here
-                    self._until[digest] = max(until, self._until.get(digest, until))
+                if len(self.until) < 2 * MOST_REVOCATIONS:  # their bound and ours: an honest store never comes here
+                    self.until[digest] = max(until, self.until.get(digest, until))
             self._drop_what_is_over(now)
             if not found:
                 self._learned_at, self._failed = now, False
@@ -112,6 +110,6 @@ class Revocations:
         self._failed = True
 
     def _drop_what_is_over(self, now: float) -> None:
-        if len(self._until) >= self._sweep_at:
-            self._until = {digest: until for digest, until in self._until.items() if until > now}
-            self._sweep_at = max(1_000, min(2 * len(self._until), MOST_REVOCATIONS))
+        if len(self.until) >= self._sweep_at:
+            self.until = {digest: until for digest, until in self.until.items() if until > now}
+            self._sweep_at = max(1_000, min(2 * len(self.until), MOST_REVOCATIONS))

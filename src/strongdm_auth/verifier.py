@@ -49,7 +49,7 @@ class _Verification:
         nonce = nonces.issue(self._clock()) if isinstance(error, UseDPoPNonce) and nonces is not None else None
         return self._challenges.denial(error, requirement, nonce=nonce)
 
-    def _recall(self, request: Request) -> Admission | None:
+    def _recall(self, request: Request) -> tuple[Admission | None, bytes | None]:
         """The warm way: see `ResourceServer.recall`."""
         try:
             return self._server.recall(request, self._clock())
@@ -57,29 +57,44 @@ class _Verification:
             _log.debug("refused: %s", refusal.reason)
             raise
 
-    def _admit(self, request: Request, requirement: Requirement, kept: Admission | None) -> "Story[Admission | None]":
+    def _admit(
+        self, request: Request, requirement: Requirement, kept: Admission | None, digest: bytes | None
+    ) -> "Story[Admission | None]":
         """Authenticate, unless that was done for this request already; then hold the requirement against the token."""
         now = self._clock()
-        scheme = None
         try:
             if kept is None:
-                try:
-                    kept = yield from self._server.authenticate(request, now, introspect=requirement.introspect)
-                except MissingCredentials:
-                    if requirement.optional:
-                        return None
-                    raise
-            scheme = "Bearer" if kept.token.key_thumbprint is None else "DPoP"
-            if requirement.introspect and not kept.token.introspected:
+                kept = yield from self._server.authenticate(
+                    request, now, introspect=requirement.introspect, digest=digest
+                )
+            elif requirement.introspect and not kept.token.introspected:
                 compact = read_credentials(request, self.settings.max_token_bytes).token
                 kept = Admission((yield from self._server.introspect(compact, kept.token, now)), kept.headers)
-            requirement.check(kept.token, now, self.settings.leeway)
-        except Refused as refusal:
-            refusal.scheme = refusal.scheme or scheme
-            if not isinstance(refusal, MissingCredentials):
-                _log.debug("refused: %s", refusal.reason)
+        except MissingCredentials:
+            if requirement.optional:
+                return None
             raise
+        except Refused as refusal:
+            if kept is not None:
+                refusal.scheme = _scheme_of(kept)
+            _log.debug("refused: %s", refusal.reason)
+            raise
+        return self._hold(kept, requirement)
+
+    def _hold(self, kept: Admission, requirement: Requirement) -> Admission:
+        """The same admission, once the requirement was held against its token."""
+        if requirement is not ANY_TOKEN:
+            try:
+                requirement.check(kept.token, self._clock(), self.settings.leeway)
+            except Refused as refusal:
+                refusal.scheme = _scheme_of(kept)
+                _log.debug("refused: %s", refusal.reason)
+                raise
         return kept
+
+
+def _scheme_of(kept: Admission) -> str:
+    return "Bearer" if kept.token.key_thumbprint is None else "DPoP"
 
 
 class Verifier(_Verification):
@@ -114,9 +129,9 @@ class Verifier(_Verification):
         Raises:
             Refused: nobody who is let in; `denial(error)` is the HTTP answer.
         """
-        admission = self._recall(request)
+        admission, digest = self._recall(request)
         if admission is None:
-            admission = self._driver.run(self._server.authenticate(request, self._clock()))
+            admission = self._driver.run(self._server.authenticate(request, self._clock(), digest=digest))
         return admission.token
 
     def authorize(self, request: Request, requirement: Requirement) -> AccessToken | None:
@@ -136,11 +151,12 @@ class Verifier(_Verification):
         `kept` is what an earlier call for the same request gave: nothing is authenticated twice, so that a proof is used
         once and a second decorator costs nothing.
         """
+        digest = None
         if kept is None:
-            kept = self._recall(request)
-        if kept is not None and requirement is ANY_TOKEN:
-            return kept
-        return self._driver.run(self._admit(request, requirement, kept))
+            kept, digest = self._recall(request)
+        if kept is not None and (not requirement.introspect or kept.token.introspected):
+            return self._hold(kept, requirement)
+        return self._driver.run(self._admit(request, requirement, kept, digest))
 
     def revoke(self, token: str) -> None:
         """Refuse this access token from now on, although it has not expired; such as when its session ends.
@@ -193,9 +209,9 @@ class AsyncVerifier(_Verification):
 
     async def authenticate(self, request: Request) -> AccessToken:
         """As `Verifier.authenticate`."""
-        admission = self._recall(request)
+        admission, digest = self._recall(request)
         if admission is None:
-            admission = await self._driver.run(self._server.authenticate(request, self._clock()))
+            admission = await self._driver.run(self._server.authenticate(request, self._clock(), digest=digest))
         return admission.token
 
     async def authorize(self, request: Request, requirement: Requirement) -> AccessToken | None:
@@ -207,11 +223,12 @@ class AsyncVerifier(_Verification):
         self, request: Request, requirement: Requirement = ANY_TOKEN, kept: Admission | None = None
     ) -> Admission | None:
         """As `Verifier.admit`."""
+        digest = None
         if kept is None:
-            kept = self._recall(request)
-        if kept is not None and requirement is ANY_TOKEN:
-            return kept
-        return await self._driver.run(self._admit(request, requirement, kept))
+            kept, digest = self._recall(request)
+        if kept is not None and (not requirement.introspect or kept.token.introspected):
+            return self._hold(kept, requirement)
+        return await self._driver.run(self._admit(request, requirement, kept, digest))
 
     async def revoke(self, token: str) -> None:
         """As `Verifier.revoke`."""

@@ -22,7 +22,7 @@ def outcome(verifier: Verifier, asked: Request, requirement: Requirement | None 
 
 def recalled(verifier: Verifier, asked: Request) -> bool:
     """Whether the warm way has an answer now."""
-    return verifier._server.recall(asked, NOW) is not None
+    return verifier._server.recall(asked, NOW)[0] is not None
 
 
 @pytest.fixture

@@ -65,7 +65,9 @@ def check_replay_store(**_app_configs: object) -> list[CheckMessage]:
         doubts = ["is memory://, where with several workers a proof can be used once in each"]
     elif isinstance(store, DjangoCacheReplayStore):
         doubts = store.doubts()
-    hint = "Set REPLAY_STORE to what all workers share, such as redis://HOST:6379/0, or django-cache://ALIAS with Redis behind it."
+    hint = (
+        "Set REPLAY_STORE to what all workers share: redis://HOST:6379/0, or django-cache://ALIAS with Redis behind it."
+    )
     return [_message(Warning, f"replay_store {doubt}", "W003", hint) for doubt in doubts]
 
 

@@ -6,10 +6,10 @@
 
 from typing import Any
 
-from strongdm_auth.request import EnvironRequest, Request, ScopeRequest
+from strongdm_auth.request import EnvironRequest, ScopeRequest, ServedRequest
 
 
-class DjangoRequest(Request):
+class DjangoRequest(ServedRequest):
     """From a `WSGIRequest` or an `ASGIRequest`. Host and path are worked out only for a proof's `htu`."""
 
     __slots__ = ("_request", "_wire")
