@@ -1,12 +1,13 @@
 """The warm way through the verifier (`ResourceServer.recall`) is a shortcut and nothing else: it changes no answer."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from strongdm_auth import Refused, Request, Requirement, Verifier
+from strongdm_auth import Refused, Request, Requirement, Verifier, jose
 from strongdm_auth.testing import Clock, DPoPKey, Issuer
 from tests.conftest import AUDIENCE, NOW, URL, request
 
@@ -149,3 +150,65 @@ def test_two_verifiers_share_no_verdict(issuer: Issuer, clock: Clock, make_verif
         audience="https://else.example",
     )
     assert outcome(other, request(token))[1] == "token.audience"
+
+
+# What else is remembered: token headers, and keys in the library's form
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "expired": {"claims": {"exp": NOW - 60}},
+    "from tomorrow": {"claims": {"nbf": NOW + 86_400}},
+    "for another API": {"audience": "https://else.example"},
+    "no access token": {"claims": {"token_type": "id_token"}},
+    "without subject": {"claims": {"sub": None}},
+    "bound in an unknown way": {"claims": {"cnf": {"x5t#S256": "A" * 43}}},
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_known_header_spares_a_token_none_of_the_checks(
+    name: str, issuer: Issuer, make_verifier: Make, token: str
+) -> None:
+    warm, cold = make_verifier(), make_verifier()
+    warm.authenticate(request(token))
+    bad = issuer.token("cli_agent", **({"realm": "alpha", "audience": AUDIENCE} | BAD[name]))
+    assert bad.split(".")[0] == token.split(".")[0] in warm._server._headers_known._entries
+    assert outcome(warm, request(bad)) == outcome(cold, request(bad))
+    assert outcome(warm, request(bad))[0] is not None
+
+
+@pytest.mark.parametrize("part", ["payload", "signature"])
+def test_a_known_header_vouches_for_no_signature(part: str, issuer: Issuer, make_verifier: Make, token: str) -> None:
+    warm = make_verifier()
+    warm.authenticate(request(token))
+    other = issuer.token("cli_other", realm="beta", audience=AUDIENCE)
+    header, payload, signature = token.split(".")
+    forged = [header, other.split(".")[1], signature] if part == "payload" else [header, payload, other.split(".")[2]]
+    assert outcome(warm, request(".".join(forged)))[0] is not None
+    assert isinstance(outcome(warm, request(".".join(forged))), tuple)
+
+
+def test_a_header_is_remembered_only_once_a_signature_under_it_held(issuer: Issuer, make_verifier: Make) -> None:
+    verifier, good = make_verifier(), issuer.token("cli_agent", realm="alpha", audience=AUDIENCE)
+    header, payload, _ = good.split(".")
+    for bad in (f"{header}.{payload}.{'A' * 86}", issuer.token("x", realm="alpha", audience="https://else.example")):
+        assert isinstance(outcome(verifier, request(bad)), tuple)
+        assert not len(verifier._server._headers_known)
+    verifier.authenticate(request(good))
+    assert len(verifier._server._headers_known) == 1
+
+
+def test_keys_that_were_put_aside_verify_when_they_come_back(
+    issuer: Issuer, make_verifier: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jose, "LOADED_KEYS", 2)
+    monkeypatch.setattr(jose, "_loaded", deque())
+    verifier, thief = make_verifier(), DPoPKey.generate()
+    agents = [DPoPKey.generate(alg) for alg in ("ES256", "ES384", "RS256", "PS256", "EdDSA", "ES256")]
+    tokens = [issuer.token("cli_agent", realm="alpha", audience=AUDIENCE, key=key) for key in agents]
+    for _ in range(3):
+        for key, token in zip(agents, tokens, strict=True):
+            assert outcome(verifier, request(token, key.proof("GET", URL, token, now=NOW))).subject == "cli_agent"
+            bad = outcome(verifier, request(token, thief.proof("GET", URL, token, now=NOW)))
+            assert bad[1:3] == ("token.key_mismatch", "DPoP")
+            assert len(jose._loaded) <= 2
