@@ -92,6 +92,11 @@ class RouteTable:
 
     def find(self, path: str) -> Requirement | None:
         """What a request for `path` needs; None when the path is open."""
+        if not self._protected:
+            if self._everywhere is None:
+                return None
+            if not self._exempt:
+                return self._everywhere
         known = self._known.get(path)
         if known is None:
             known = (self._find(path),)

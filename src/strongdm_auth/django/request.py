@@ -18,10 +18,8 @@ class DjangoRequest(ServedRequest):
         self._request = request
         scope = getattr(request, "scope", None)
         # Under ASGI repeated headers are still apart in the scope; META has joined them.
-        self._wire = EnvironRequest(request.META) if scope is None else ScopeRequest(scope)
-        self.method = self._wire.method
-        self.authorization = self._wire.authorization
-        self.dpop = self._wire.dpop
+        wire = self._wire = EnvironRequest(request.META) if scope is None else ScopeRequest(scope)
+        self.method, self.authorization, self.dpop = wire.method, wire.authorization, wire.dpop
 
     @property
     def origin(self) -> str:

@@ -31,11 +31,13 @@ def finish(request: Any, response: Any) -> Any:
     slot = slot_of(request)
     if slot.asked is None or not isinstance(response, HttpResponseBase):
         return response
+    headers = response.headers
     for name, value in (VARY,) if slot.admission is None else slot.admission.headers:
-        if name == "Vary":
+        there = headers.get(name)
+        if there is None or name == "Cache-Control":
+            headers[name] = value
+        elif name == "Vary" and there != value:
             patch_vary_headers(response, value.split(", "))
-        elif name == "Cache-Control" or not response.has_header(name):
-            response[name] = value
     if slot.admission is not None:
         # Django's cache middleware would answer a replayed proof, or a token that has expired since, from the cache.
         request._cache_update_cache = False
