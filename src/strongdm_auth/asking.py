@@ -9,7 +9,7 @@ from .fetching import discover, time_left
 from .introspection import Answer, Introspection
 from .issuers import WrongDiscovery
 from .jose import Malformed, decode_segment, is_numeric_date, parse_object, split
-from .needs import AskStore, Background, Fetch, Reply, Story, Unreachable
+from .needs import AskStore, Background, Fetch, Join, Reply, Story, Unreachable
 from .request import SCHEMES
 from .revocation import Revocations
 from .settings import Settings
@@ -37,9 +37,15 @@ class Asking:
         introspection, digest = self._introspection, hash_of(compact)
         if not introspection.possible:  # a route asks for it, and the settings have no credentials to ask with
             raise TemporarilyUnavailable("introspection.unavailable")
-        document, since = (yield from self._recall_answer(digest, now)), now
+        document = yield from self._recall_answer(digest, now)
+        while document is None and (asked := introspection.join(digest, now)):
+            now = yield Join(asked)
+            document = asked.answer
+            if document is None and asked.settled:
+                raise TemporarilyUnavailable("introspection.unavailable")
         if document is None:
-            if not introspection.begin():
+            question, since = introspection.begin(digest, now), now
+            if question is None:
                 raise TemporarilyUnavailable("introspection.busy", retry_after=1)
             try:
                 if self._url is None or now >= self._url_until:
@@ -54,12 +60,13 @@ class Asking:
                 now = reply.at
                 if reply.status != 200:
                     raise Unreachable(f"introspection answered with status {reply.status}")
-                document = parse_object(reply.body)
+                document = question.answer = parse_object(reply.body)
             except (Unreachable, Malformed, WrongDiscovery) as fault:
+                question.settled = True
                 _log.warning("introspection at %s: %s", self._settings.issuer, fault)
                 raise TemporarilyUnavailable("introspection.unavailable") from None
             finally:
-                introspection.end()
+                introspection.end(digest, question)
             yield from self._keep_answer(digest, document, now)
         return introspection.read(document, now), now
 

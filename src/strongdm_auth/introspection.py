@@ -17,6 +17,7 @@ from .claims import ClaimRules, read_access_token, scopes_of, thumbprint_of
 from .errors import InvalidToken
 from .issuers import Issuers
 from .jose import is_numeric_date
+from .keys import MOST_WAITING, Flight
 from .seal import Seal
 from .settings import Settings
 from .tokens import AccessToken
@@ -29,6 +30,16 @@ MOST_ANSWERS = 10_000
 _ACCESS_TOKEN_TYPES = frozenset({"bearer", "dpop", "access_token", "urn:ietf:params:oauth:token-type:access_token"})
 
 Answer = dict[str, Any]
+
+
+class Question(Flight):
+    """One question to the issuer under way. Whoever began it must end it; others may wait for its answer."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, begun_at: float) -> None:
+        super().__init__(0, begun_at)
+        self.answer: Answer | None = None
 
 
 class Introspection:
@@ -47,22 +58,44 @@ class Introspection:
         self.seal = None
         if settings.shares_memory and self.possible:
             self.seal = Seal(settings.client_secret or "", settings.issuer, settings.client_id or "")
+        self._flight_time = 2 * settings.http_timeout + 1
         self._lock = threading.Lock()
         self._asking = 0
+        self._questions: dict[bytes, Question] = {}
         self._answers: LRUCache[bytes, tuple[Answer, float]] = LRUCache(MOST_ANSWERS)
 
-    def begin(self) -> bool:
-        """Leave to ask; False when too many are being asked. Who gets it must `end` it."""
+    def join(self, digest: bytes, now: float) -> Question | None:
+        """The question about this token that is under way, counted as waited for: an agent's calls come many at once.
+
+        None where there is none, too many wait already, or nothing may be kept: then each request is told by itself.
+        """
+        with self._lock:
+            question = self._questions.get(digest)
+            if (
+                question is None or self._ttl == 0 or abs(now - question.begun_at) >= self._flight_time
+            ):  # lost, as in a fork
+                return None
+            if sum(each.waiting for each in self._questions.values()) >= MOST_WAITING:
+                return None
+            question.waiting += 1
+            return question
+
+    def begin(self, digest: bytes, now: float) -> Question | None:
+        """Leave to ask; None when too many are being asked. Who gets it must `end` it."""
         with self._lock:
             if self._asking >= MOST_QUESTIONS:
-                return False
+                return None
             self._asking += 1
-            return True
+            question = self._questions[digest] = Question(now)
+            return question
 
-    def end(self) -> None:
+    def end(self, digest: bytes, question: Question) -> None:
         """A question that was begun is over, however it went."""
         with self._lock:
             self._asking -= 1
+            if self._questions.get(digest) is question:
+                del self._questions[digest]
+        question.landed.set_result(None)
 
     def question(self, token: str) -> tuple[dict[str, str], bytes]:
         """Headers and form of the POST (RFC 7662 2.1)."""

@@ -120,13 +120,13 @@ def test_questions_to_a_hanging_issuer_are_bounded(issuer: Issuer, make_verifier
     client = issuer.client("api", realm="alpha")
     verifier = make_verifier(introspection="fallback", client_id=client.client_id, client_secret=client.client_secret)
     introspection = verifier._server.introspection
-    held = [introspection.begin() for _ in range(MOST_QUESTIONS)]
+    held = [introspection.begin(bytes([number]), NOW) for number in range(MOST_QUESTIONS)]
     assert all(held)
     with pytest.raises(TemporarilyUnavailable) as refused:
         verifier.authenticate(request("opaque"))
     assert refused.value.reason == "introspection.busy"
-    for _ in held:
-        introspection.end()
+    for number, question in enumerate(held):
+        introspection.end(bytes([number]), question)
     with pytest.raises(InvalidToken):
         verifier.authenticate(request("opaque"))
 
