@@ -104,10 +104,8 @@ class ProofRules:
             UseDPoPNonce: the proof needs a nonce, or a newer one.
             InvalidToken: the proof is by another key than the token's (section 7.1).
         """
-        if not proofs:
-            raise InvalidDPoPProof("dpop.missing")
-        if len(proofs) > 1:  # (1)
-            raise InvalidDPoPProof("dpop.repeated")
+        if len(proofs) != 1:  # (1)
+            raise InvalidDPoPProof("dpop.repeated" if proofs else "dpop.missing")
         compact = proofs[0].strip(" \t")
         if len(compact) > MOST_PROOF_BYTES:
             raise InvalidDPoPProof("dpop.too_long")

@@ -73,6 +73,13 @@ _ECDSA = {
     "ES512": (66, ECDSA(hashes.SHA512())),
     "ES256K": (32, ECDSA(hashes.SHA256())),
 }
+#: crv -> bits of the y coordinate, the field's prime, and the y coordinates of the points whose order divides the cofactor.
+_P25519, _P448 = 2**255 - 19, 2**448 - 2**224 - 1
+_ORDER_8 = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little")
+_EDWARDS = {
+    "Ed25519": (255, _P25519, frozenset({0, 1, _P25519 - 1, _ORDER_8, _P25519 - _ORDER_8})),
+    "Ed448": (448, _P448, frozenset({0, 1, _P448 - 1})),
+}
 #: What RS256 is to the library, made once; and the names of the one signature that Ed25519 keys make.
 _RS256 = (padding.PKCS1v15(), hashes.SHA256())
 _ED25519 = frozenset({"EdDSA", "Ed25519"})
@@ -363,12 +370,18 @@ def _edwards(jwk: Mapping[str, object]) -> _Import:
     kind: Any = {"Ed25519": Ed25519PublicKey, "Ed448": Ed448PublicKey}.get(crv)
     if kind is None:
         raise UnusableKey("a curve that signs nothing")
+    bits, prime, small = _EDWARDS[crv]
+    if int.from_bytes(octets, "little") % (1 << bits) % prime in small:
+        raise UnusableKey("a key of small order, under which anybody's signature holds (RFC 8725 3.4)")
     return partial(kind.from_public_bytes, octets), ("OKP", crv), f'{{"crv":"{crv}","kty":"OKP","x":"{x}"}}'
 
 
 def _rsa(jwk: Mapping[str, object]) -> _Import:
     n, e = _member(jwk, "n"), _member(jwk, "e")
-    modulus, exponent = int.from_bytes(_octets(jwk, "n")), int.from_bytes(_octets(jwk, "e"))
+    octets = _octets(jwk, "n"), _octets(jwk, "e")
+    if any(number.startswith(b"\0") for number in octets):
+        raise UnusableKey("a number with zeros in front: one key would have many thumbprints (RFC 7518 6.3.1.1)")
+    modulus, exponent = map(int.from_bytes, octets)
     if modulus.bit_length() not in RSA_BITS or modulus % 2 == 0:
         raise UnusableKey("an RSA modulus of the wrong size (RFC 7518 3.3)")
     if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > RSA_EXPONENT_BITS:
