@@ -133,5 +133,7 @@ def _ask_store(store: Any, need: FirstUse | AskStore) -> Any:
 
 
 def _store_failed(fault: Exception) -> Unreachable:
-    _log.error("the replay store failed: %s", type(fault).__name__, exc_info=fault)
+    """An outage is a line for each request that it cost; where the fault lies stands below it at DEBUG."""
+    _log.error("the replay store failed: %s", type(fault).__name__)
+    _log.debug("the replay store failed", exc_info=fault)
     return Unreachable("replay store")

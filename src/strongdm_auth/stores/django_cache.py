@@ -3,7 +3,8 @@
 A store must ask and remember in one atomic step, in every process, and must not forget early. Of Django's backends:
 
     Redis, Memcached       atomic everywhere; may evict under memory pressure, so give proofs a server with room
-    DatabaseCache          atomic everywhere; drops entries over MAX_ENTRIES, 300 unless OPTIONS says more
+    DatabaseCache          atomic everywhere; drops entries over MAX_ENTRIES, 300 unless OPTIONS says more. On SQLite set
+                           "transaction_mode": "IMMEDIATE", or `add` takes a locked database for an entry that is there
     LocMemCache            atomic, but each process has its own: a proof is good once in each; MAX_ENTRIES as above
     FileBasedCache         not atomic: two requests at once may both be the first; MAX_ENTRIES as above
     DummyCache             remembers nothing, and is refused
