@@ -1,0 +1,251 @@
+"""A process that forks after its first request, or in the middle of one, as servers that preload their app do."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .callers import KINDS
+from .faulty_issuer import wait_until
+from .recording_issuer import RecordingIssuer, recording
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+ROOT = Path(__file__).parents[2]
+WORKERS = 3
+TIMEOUT, STALL = 2.0, 1.0
+#: After this a flight counts as lost, see keys.py; and what asking may then take, on a busy machine.
+FLIGHT_TIME, SLACK = 2 * TIMEOUT + 1, 3.0
+
+Tell = Callable[..., Any]
+
+
+@pytest.fixture
+def recorder() -> Iterator[RecordingIssuer]:
+    with recording() as recorder:
+        yield recorder
+
+
+def _environment(**more: str) -> dict[str, str]:
+    """Of a process that finds this package of tests, too."""
+    path = [place for place in (os.environ.get("PYTHONPATH"), str(ROOT)) if place]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), **more}
+
+
+@contextmanager
+def process(kind: str, settings: dict[str, Any]) -> Iterator[Tell]:
+    """A process that forks when it is told to; see `forking`."""
+    command = [sys.executable, "-m", "tests.availability.forking", kind, json.dumps(settings)]
+    child = subprocess.Popen(
+        command, cwd=ROOT, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    stdin, stdout = child.stdin, child.stdout
+
+    def tell(**order: Any) -> Any:
+        stdin.write(json.dumps(order) + "\n")
+        stdin.flush()
+        assert select.select([stdout], [], [], 60)[0], "the process hangs"
+        return json.loads(stdout.readline())
+
+    try:
+        yield tell
+    finally:
+        stdin.close()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        stdout.close()
+
+
+def for_both_kinds(told: Callable[[RecordingIssuer, str], None]) -> None:
+    """Processes with either kind of verifier at the same time, each with an issuer of its own: most of it is waiting."""
+
+    def tell(kind: str) -> None:
+        with recording() as recorder:
+            told(recorder, kind)
+
+    with ThreadPoolExecutor(len(KINDS)) as pool:
+        for _ in pool.map(tell, KINDS):
+            pass
+
+
+def _are_apart(recorder: RecordingIssuer, *askers: Iterable[str]) -> bool:
+    """Whether each process asked about its tokens over connections of its own."""
+    ports = [recorder.ports(*tokens) for tokens in askers]
+    return all(ports) and len(set().union(*ports)) == sum(map(len, ports))
+
+
+def test_children_of_a_process_that_was_in_use_verify_fetch_and_introspect() -> None:
+    def told(recorder: RecordingIssuer, kind: str) -> None:
+        issuer = recorder.issuer
+        with process(kind, recorder.settings()) as tell:
+            early = [recorder.token() for _ in range(2)]
+            assert tell(ask=early) == [200, 200]
+            assert len(recorder.ports(*early)) == 1  # a connection that is kept, and that children must leave alone
+            late = [recorder.token() for _ in range(20)]
+            issuer.rotate("alpha", keep_old=True)  # each child needs keys that it has not inherited
+            issuer.forget_requests()
+            revoked = recorder.token()
+            issuer.revoke(revoked)
+            children = [[recorder.token() for _ in range(20)] for _ in range(WORKERS)]
+            for token in late:
+                tell(begin=token)
+            found = tell(fork=[[*tokens, revoked] for tokens in children], patience=0)
+            assert [[status for status, _ in asked] for asked in found] == [[200] * 20 + [401]] * WORKERS
+            assert tell(end=True) == [200] * len(late)
+            assert tell(ask=early) == [200, 200]
+        assert _are_apart(recorder, [*early, *late], *children)
+        assert issuer.count("/jwks") == WORKERS
+
+    for_both_kinds(told)
+
+
+def test_a_fork_in_the_middle_of_the_first_fetch_strands_no_child() -> None:
+    """In the child nobody is left to end the fetch: its time is waited for, and then another one begins."""
+
+    def told(recorder: RecordingIssuer, kind: str) -> None:
+        with process(kind, recorder.settings(introspection="off", http_timeout=TIMEOUT)) as tell:
+            recorder.issuer.stall(STALL, path="/jwks", times=1)
+            tell(begin=recorder.token())
+            wait_until(lambda: recorder.issuer.count("/jwks") == 1)
+            found = tell(fork=[[recorder.token(), recorder.token()]] * 2, patience=10)
+            assert tell(end=True) == [200]
+        for asked in found:
+            assert [status for status, _ in asked] == [200, 200]
+            assert asked[0][1] < FLIGHT_TIME + SLACK
+            assert asked[1][1] < 1
+
+    for_both_kinds(told)
+
+
+def test_a_fork_in_the_middle_of_a_refresh_costs_the_child_nothing() -> None:
+    """The keys it knows serve; and a new key gets in once the fetch that was lost has had its time."""
+
+    def told(recorder: RecordingIssuer, kind: str) -> None:
+        issuer, known = recorder.issuer, recorder.token()
+        settings = recorder.settings(introspection="off", http_timeout=TIMEOUT, jwks_max_age=0, jwks_cooldown=0)
+        with process(kind, settings) as tell:
+            assert tell(ask=[known]) == [200]
+            issuer.stall(STALL, path="/jwks", times=1)
+            issuer.forget_requests()
+            tell(begin=known)
+            wait_until(lambda: issuer.count("/jwks") == 1)
+            tokens = [known, *(recorder.token() for _ in range(3))]
+            issuer.rotate("alpha", keep_old=True)
+            (found,) = tell(fork=[[*tokens, recorder.token()]], patience=10)
+            assert tell(end=True) == [200]
+        assert [status for status, _ in found] == [200] * 5
+        assert all(seconds < 1 for _, seconds in found[:4])
+        assert found[4][1] < FLIGHT_TIME + SLACK
+
+    for_both_kinds(told)
+
+
+def test_a_fork_while_tokens_are_asked_about_strands_no_child() -> None:
+    """New tokens cost the child nothing; about one that is being asked about it waits, in vain, and then asks itself."""
+
+    def told(recorder: RecordingIssuer, kind: str) -> None:
+        issuer = recorder.issuer
+        with process(kind, recorder.settings(introspection_ttl=60, http_timeout=TIMEOUT)) as tell:
+            assert tell(ask=[recorder.token()]) == [200]
+            issuer.stall(STALL, path="/introspect", times=5)
+            waiting = [recorder.token() for _ in range(5)]
+            for token in waiting:
+                tell(begin=token)
+            wait_until(lambda: issuer.count("/introspect") == 6)
+            children = [[recorder.token() for _ in range(5)] for _ in range(2)]
+            found = tell(fork=[[*tokens, waiting[0]] for tokens in children], patience=10)
+            assert tell(end=True) == [200] * 5
+        for asked in found:
+            assert [status for status, _ in asked] == [200] * 6
+            assert all(seconds < 1 for _, seconds in asked[:5])
+            assert asked[5][1] < FLIGHT_TIME + SLACK
+        assert _are_apart(recorder, waiting[1:], *children)
+
+    for_both_kinds(told)
+
+
+# gunicorn
+
+
+@contextmanager
+def gunicorn(recorder: RecordingIssuer, first: str) -> Iterator[str]:
+    """The preloaded app behind its workers: the URL of its one route."""
+    settings = {f"STRONGDM_{name.upper()}": str(value) for name, value in recorder.settings().items()}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = ["gunicorn", "tests.availability.preloaded:app", "--preload", "--workers", str(WORKERS)]
+        options = ["--threads", "4", "--bind", f"fd://{listener.fileno()}", "--log-level", "warning"]
+        server = subprocess.Popen(
+            [sys.executable, "-m", *command, *options],
+            cwd=ROOT,
+            env=_environment(**settings, FIRST_TOKEN=first),
+            pass_fds=[listener.fileno()],
+        )
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/who"
+        finally:
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.wait(15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _get(url: str, token: str) -> tuple[int, dict[str, Any]]:
+    question = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(question, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, json.load(refusal)
+
+
+def test_workers_of_an_app_that_was_in_use_before_the_fork_all_let_agents_in(recorder: RecordingIssuer) -> None:
+    issuer, first = recorder.issuer, recorder.token("first")
+    with gunicorn(recorder, first) as url:
+        wait_until(lambda: bool(recorder.ports(first)), 30)
+        parents_port = recorder.ports(first)
+        issuer.rotate("alpha", keep_old=True)  # each worker needs keys that it has not inherited
+        askers: dict[int, set[str]] = {}
+        subjects = iter(range(10_000))
+        lock = threading.Lock()
+
+        def knock(_: int) -> None:
+            subject = f"agent-{next(subjects)}"
+            token = recorder.token(subject)
+            status, answer = _get(url, token)
+            assert (status, answer.get("subject")) == (200, subject)  # not another's answer
+            with lock:
+                askers.setdefault(answer["process"], set()).add(token)
+
+        end = time.monotonic() + 30
+        with ThreadPoolExecutor(12) as pool:
+            while len(askers) < WORKERS or min(map(len, askers.values())) < 5:
+                assert time.monotonic() < end, f"only {len(askers)} workers answer"
+                list(pool.map(knock, range(36)))
+        revoked = recorder.token("revoked")
+        issuer.revoke(revoked)
+        assert {_get(url, revoked)[0] for _ in range(9)} == {401}
+        assert _get(url, first)[0] == 200
+    assert parents_port.isdisjoint(recorder.ports(*set().union(*askers.values())))
+    assert _are_apart(recorder, *askers.values())
