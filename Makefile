@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format bench bench-quick clean
+.PHONY: help demo test check lint types format mutants bench bench-quick fuzz soak clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,16 @@ format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+.venv-mutants/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-mutants/bin/python -m pip install --quiet --editable '.[all,demo]' --group mutants
+	@touch $@
+
+# CI=1 and the seed: the same examples, the same order, the same score. `rm -r mutants` begins anew.
+mutants: .venv-mutants/.done  ## does a test notice each broken line? make mutants ONLY=dpop,claims (minutes a module, hours for all)
+	CI=1 PYTHONHASHSEED=0 .venv-mutants/bin/python -P tests/mutants.py $(ONLY)
+
 .venv-bench/.done: pyproject.toml bench/requirements.txt
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -53,5 +63,23 @@ bench: .venv-bench/.done  ## all benchmarks, beside the peers: table, results, c
 bench-quick: $(VENV)/.demo  ## this library alone, in process, under a minute; writes nothing
 	$(BIN)/python -m bench --quick
 
+# Wheels only: to build atheris takes clang and twenty minutes. Where there is none for this Python, that is said, and no more.
+.venv-fuzz/.done: pyproject.toml fuzz/requirements.txt
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-fuzz/bin/python -m pip install --quiet --editable .
+	@.venv-fuzz/bin/python -m pip install --quiet --only-binary :all: --requirement fuzz/requirements.txt || { \
+	  echo "make fuzz: pip finds no atheris for $$($(PYTHON) --version) on this machine;" \
+	    "it comes as wheels for some versions of CPython on Linux: try make clean, make fuzz PYTHON=python3.12"; exit 1; }
+	@touch $@
+
+SECONDS_EACH ?= 60
+
+fuzz: .venv-fuzz/.done  ## every fuzz target for SECONDS_EACH seconds (60)
+	.venv-fuzz/bin/python -m fuzz $(SECONDS_EACH)
+
+soak: $(VENV)/.demo  ## a million requests, most of them junk: memory stops growing and only agents get in (10 minutes)
+	$(BIN)/python -m bench.soak
+
 clean:  ## remove what make made
-	rm -rf $(VENV) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf $(VENV) .venv-mutants mutants .venv-bench .venv-fuzz fuzz/found .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
