@@ -190,7 +190,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def wait_until(done: Callable[[], bool], seconds: float = 5.0) -> None:
+def wait_until(done: Callable[[], bool], seconds: float = 10.0) -> None:
     """Other threads have something to do: give them the time."""
     end = time.monotonic() + seconds
     while not done():

@@ -13,7 +13,7 @@ from .callers import AT_ONCE, KINDS, calling
 from .faulty_issuer import DISCOVERY, FAULTS, INTROSPECTION, KEYS, FaultyIssuer
 
 _log = logging.getLogger(__name__)
-TIMEOUT = 1.0
+TIMEOUT = 0.8
 #: What a request that waits may take beyond its timeout, on a busy machine.
 SLACK = 1.0
 

@@ -75,16 +75,19 @@ def process(kind: str, settings: dict[str, Any]) -> Iterator[Tell]:
         stdout.close()
 
 
-def for_both_kinds(told: Callable[[RecordingIssuer, str], None]) -> None:
-    """Processes with either kind of verifier at the same time, each with an issuer of its own: most of it is waiting."""
+Scenario = Callable[[RecordingIssuer, str], None]
 
-    def tell(kind: str) -> None:
+
+def happen(*scenarios: Scenario) -> None:
+    """All of them at the same time, with either kind of verifier, each with an issuer of its own: most of it is waiting."""
+
+    def happens(scenario: Scenario, kind: str) -> None:
         with recording() as recorder:
-            told(recorder, kind)
+            scenario(recorder, kind)
 
-    with ThreadPoolExecutor(len(KINDS)) as pool:
-        for _ in pool.map(tell, KINDS):
-            pass
+    with ThreadPoolExecutor(len(scenarios) * len(KINDS)) as pool:
+        for done in [pool.submit(happens, scenario, kind) for scenario in scenarios for kind in KINDS]:
+            done.result()
 
 
 def _are_apart(recorder: RecordingIssuer, *askers: Iterable[str]) -> bool:
@@ -93,94 +96,87 @@ def _are_apart(recorder: RecordingIssuer, *askers: Iterable[str]) -> bool:
     return all(ports) and len(set().union(*ports)) == sum(map(len, ports))
 
 
-def test_children_of_a_process_that_was_in_use_verify_fetch_and_introspect() -> None:
-    def told(recorder: RecordingIssuer, kind: str) -> None:
-        issuer = recorder.issuer
-        with process(kind, recorder.settings()) as tell:
-            early = [recorder.token() for _ in range(2)]
-            assert tell(ask=early) == [200, 200]
-            assert len(recorder.ports(*early)) == 1  # a connection that is kept, and that children must leave alone
-            late = [recorder.token() for _ in range(20)]
-            issuer.rotate("alpha", keep_old=True)  # each child needs keys that it has not inherited
-            issuer.forget_requests()
-            revoked = recorder.token()
-            issuer.revoke(revoked)
-            children = [[recorder.token() for _ in range(20)] for _ in range(WORKERS)]
-            for token in late:
-                tell(begin=token)
-            found = tell(fork=[[*tokens, revoked] for tokens in children], patience=0)
-            assert [[status for status, _ in asked] for asked in found] == [[200] * 20 + [401]] * WORKERS
-            assert tell(end=True) == [200] * len(late)
-            assert tell(ask=early) == [200, 200]
-        assert _are_apart(recorder, [*early, *late], *children)
-        assert issuer.count("/jwks") == WORKERS
-
-    for_both_kinds(told)
+def _children_work(recorder: RecordingIssuer, kind: str) -> None:
+    issuer = recorder.issuer
+    with process(kind, recorder.settings()) as tell:
+        early = [recorder.token() for _ in range(2)]
+        assert tell(ask=early) == [200, 200]
+        assert len(recorder.ports(*early)) == 1  # a connection that is kept, and that children must leave alone
+        late = [recorder.token() for _ in range(20)]
+        issuer.rotate("alpha", keep_old=True)  # each child needs keys that it has not inherited
+        issuer.forget_requests()
+        revoked = recorder.token()
+        issuer.revoke(revoked)
+        children = [[recorder.token() for _ in range(20)] for _ in range(WORKERS)]
+        for token in late:
+            tell(begin=token)
+        found = tell(fork=[[*tokens, revoked] for tokens in children], patience=0)
+        assert [[status for status, _ in asked] for asked in found] == [[200] * 20 + [401]] * WORKERS
+        assert tell(end=True) == [200] * len(late)
+        assert tell(ask=early) == [200, 200]
+    assert _are_apart(recorder, [*early, *late], *children)
+    assert issuer.count("/jwks") == WORKERS
 
 
-def test_a_fork_in_the_middle_of_the_first_fetch_strands_no_child() -> None:
+def _fork_in_the_first_fetch(recorder: RecordingIssuer, kind: str) -> None:
     """In the child nobody is left to end the fetch: its time is waited for, and then another one begins."""
-
-    def told(recorder: RecordingIssuer, kind: str) -> None:
-        with process(kind, recorder.settings(introspection="off", http_timeout=TIMEOUT)) as tell:
-            recorder.issuer.stall(STALL, path="/jwks", times=1)
-            tell(begin=recorder.token())
-            wait_until(lambda: recorder.issuer.count("/jwks") == 1)
-            found = tell(fork=[[recorder.token(), recorder.token()]] * 2, patience=10)
-            assert tell(end=True) == [200]
-        for asked in found:
-            assert [status for status, _ in asked] == [200, 200]
-            assert asked[0][1] < FLIGHT_TIME + SLACK
-            assert asked[1][1] < 1
-
-    for_both_kinds(told)
+    with process(kind, recorder.settings(introspection="off", http_timeout=TIMEOUT)) as tell:
+        recorder.issuer.stall(STALL, path="/jwks", times=1)
+        tell(begin=recorder.token())
+        wait_until(lambda: recorder.issuer.count("/jwks") == 1)
+        found = tell(fork=[[recorder.token(), recorder.token()]] * 2, patience=10)
+        assert tell(end=True) == [200]
+    for asked in found:
+        assert [status for status, _ in asked] == [200, 200]
+        assert asked[0][1] < FLIGHT_TIME + SLACK
+        assert asked[1][1] < 1
 
 
-def test_a_fork_in_the_middle_of_a_refresh_costs_the_child_nothing() -> None:
+def _fork_in_a_refresh(recorder: RecordingIssuer, kind: str) -> None:
     """The keys it knows serve; and a new key gets in once the fetch that was lost has had its time."""
-
-    def told(recorder: RecordingIssuer, kind: str) -> None:
-        issuer, known = recorder.issuer, recorder.token()
-        settings = recorder.settings(introspection="off", http_timeout=TIMEOUT, jwks_max_age=0, jwks_cooldown=0)
-        with process(kind, settings) as tell:
-            assert tell(ask=[known]) == [200]
-            issuer.stall(STALL, path="/jwks", times=1)
-            issuer.forget_requests()
-            tell(begin=known)
-            wait_until(lambda: issuer.count("/jwks") == 1)
-            tokens = [known, *(recorder.token() for _ in range(3))]
-            issuer.rotate("alpha", keep_old=True)
-            (found,) = tell(fork=[[*tokens, recorder.token()]], patience=10)
-            assert tell(end=True) == [200]
-        assert [status for status, _ in found] == [200] * 5
-        assert all(seconds < 1 for _, seconds in found[:4])
-        assert found[4][1] < FLIGHT_TIME + SLACK
-
-    for_both_kinds(told)
+    issuer, known = recorder.issuer, recorder.token()
+    settings = recorder.settings(introspection="off", http_timeout=TIMEOUT, jwks_max_age=0, jwks_cooldown=0)
+    with process(kind, settings) as tell:
+        assert tell(ask=[known]) == [200]
+        issuer.stall(STALL, path="/jwks", times=1)
+        issuer.forget_requests()
+        tell(begin=known)
+        wait_until(lambda: issuer.count("/jwks") == 1)
+        tokens = [known, *(recorder.token() for _ in range(3))]
+        issuer.rotate("alpha", keep_old=True)
+        (found,) = tell(fork=[[*tokens, recorder.token()]], patience=10)
+        assert tell(end=True) == [200]
+    assert [status for status, _ in found] == [200] * 5
+    assert all(seconds < 1 for _, seconds in found[:4])
+    assert found[4][1] < FLIGHT_TIME + SLACK
 
 
-def test_a_fork_while_tokens_are_asked_about_strands_no_child() -> None:
+def _fork_in_a_question(recorder: RecordingIssuer, kind: str) -> None:
     """New tokens cost the child nothing; about one that is being asked about it waits, in vain, and then asks itself."""
+    issuer = recorder.issuer
+    with process(kind, recorder.settings(introspection_ttl=60, http_timeout=TIMEOUT)) as tell:
+        assert tell(ask=[recorder.token()]) == [200]
+        issuer.stall(STALL, path="/introspect", times=5)
+        waiting = [recorder.token() for _ in range(5)]
+        for token in waiting:
+            tell(begin=token)
+        wait_until(lambda: issuer.count("/introspect") == 6)
+        children = [[recorder.token() for _ in range(5)] for _ in range(2)]
+        found = tell(fork=[[*tokens, waiting[0]] for tokens in children], patience=10)
+        assert tell(end=True) == [200] * 5
+    for asked in found:
+        assert [status for status, _ in asked] == [200] * 6
+        assert all(seconds < 1 for _, seconds in asked[:5])
+        assert asked[5][1] < FLIGHT_TIME + SLACK
+    assert _are_apart(recorder, waiting[1:], *children)
 
-    def told(recorder: RecordingIssuer, kind: str) -> None:
-        issuer = recorder.issuer
-        with process(kind, recorder.settings(introspection_ttl=60, http_timeout=TIMEOUT)) as tell:
-            assert tell(ask=[recorder.token()]) == [200]
-            issuer.stall(STALL, path="/introspect", times=5)
-            waiting = [recorder.token() for _ in range(5)]
-            for token in waiting:
-                tell(begin=token)
-            wait_until(lambda: issuer.count("/introspect") == 6)
-            children = [[recorder.token() for _ in range(5)] for _ in range(2)]
-            found = tell(fork=[[*tokens, waiting[0]] for tokens in children], patience=10)
-            assert tell(end=True) == [200] * 5
-        for asked in found:
-            assert [status for status, _ in asked] == [200] * 6
-            assert all(seconds < 1 for _, seconds in asked[:5])
-            assert asked[5][1] < FLIGHT_TIME + SLACK
-        assert _are_apart(recorder, waiting[1:], *children)
 
-    for_both_kinds(told)
+def test_children_of_a_process_that_was_in_use_verify_fetch_and_introspect() -> None:
+    happen(_children_work)
+
+
+def test_a_fork_in_the_middle_of_something_strands_no_child() -> None:
+    happen(_fork_in_the_first_fetch, _fork_in_a_refresh, _fork_in_a_question)
 
 
 # gunicorn
