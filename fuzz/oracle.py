@@ -228,13 +228,10 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 def _may_sign(jwk: Any, kid: object) -> bool:
     """A public signature key, and the one that is named (RFC 7517 4.2, 4.3)."""
-    return (
-        isinstance(jwk, dict)
-        and jwk.keys().isdisjoint(_PRIVATE)
-        and jwk.get("use", "sig") == "sig"
-        and "verify" in jwk.get("key_ops", ["verify"])
-        and kid in (None, jwk.get("kid"))
-    )
+    if not isinstance(jwk, dict) or not jwk.keys().isdisjoint(_PRIVATE) or jwk.get("use", "sig") != "sig":
+        return False
+    operations = jwk.get("key_ops", ["verify"])
+    return isinstance(operations, list) and "verify" in operations and kid in (None, jwk.get("kid"))
 
 
 def public_key(jwk: Mapping[str, Any]) -> Any:

@@ -107,6 +107,7 @@ def _steps(path: str) -> Iterator[str]:
     yield path.replace("\\", "/")
     yield re.sub("/+", "/", path)
     yield re.sub(r"/\.(?=/|$)", "", path) or "/"
-    if "//" not in path:  # nobody resolves dots before merging slashes
+    if not re.search(r"//|\\", path):
+        # Open finding: who resolves dots before merging slashes, or takes a backslash for a letter. Then: always.
         yield re.sub(r"/(?!\.\.?(?:/|$))[^/]+/\.\.(?=/|$)", "", path, count=1) or "/"
         yield re.sub(r"^/\.\.(?=/|$)", "", path) or "/"

@@ -8,9 +8,10 @@ from .errors import TemporarilyUnavailable
 from .fetching import discover, time_left
 from .introspection import Answer, Introspection
 from .issuers import WrongDiscovery
-from .jose import Malformed, decode_segment, is_numeric_date, parse_object, split
+from .jose import Malformed, decode_segment, is_numeric_date, parse_object, spellings, split
+from .keys import Flight
 from .needs import AskStore, Background, Fetch, Join, Reply, Story, Unreachable
-from .request import SCHEMES
+from .request import SCHEMES, is_b64token
 from .revocation import Revocations
 from .settings import Settings
 
@@ -19,6 +20,10 @@ _MOST_PAGES = 1_000
 
 #: How long the revocation of a token that does not say when it ends counts: 30 days, longer than access tokens live.
 _OPAQUE_LIFETIME = 30 * 86_400.0
+#: A token that says it lives longer is revoked for ten years.
+_LONGEST_LIFETIME = 3_650 * 86_400.0
+#: How long workers tell each other that a token is not active: strangers can make up as many as they like.
+_INACTIVE_LIFETIME = 60.0
 
 _log = logging.getLogger("strongdm_auth.introspection")
 
@@ -85,9 +90,13 @@ class Asking:
 
     def _keep_answer(self, digest: bytes, document: Answer, now: float) -> Story[None]:
         until, seal = self._introspection.remember(digest, document, now), self._introspection.seal
+        active = document.get("active") is True
+        if not active:
+            until = min(until, now + _INACTIVE_LIFETIME)
         if seal is not None and until > now:
+            # That a token is inactive replaces that it was active, and never the other way round: answers may overtake.
             with suppress(Unreachable):  # the next worker asks for itself
-                yield AskStore("keep", (seal.name(digest), seal.shut(digest, document, until), until - now))
+                yield AskStore("keep", (seal.name(digest), seal.shut(digest, document, until), until - now, not active))
 
     def revoke(self, compact: str, now: float) -> Story[None]:
         """Refuse this token from now on, under either scheme, in all workers that share a store.
@@ -95,8 +104,10 @@ class Asking:
         Raises:
             TemporarilyUnavailable: not all of them could be told; this process knows.
         """
+        if not is_b64token(compact):
+            raise ValueError("revoke takes an access token as it stands behind the scheme, and nothing else")
         until = _expiry(compact, now) + self._settings.leeway
-        hashes = [hash_of(f"{scheme} {compact}") for scheme in SCHEMES]
+        hashes = [hash_of(f"{scheme} {token}") for scheme in SCHEMES for token in spellings(compact)]
         told = self.revocations.add(hashes, until, now)
         if told and self.revocations.shared:
             try:
@@ -108,21 +119,32 @@ class Asking:
 
     def learn_revocations(self, now: float) -> Story[None]:
         """See to it that what other workers were told is known here; wait for it only when the last news are old."""
-        if not self.revocations.begin(now):
+        flight = self.revocations.begin(now)
+        if flight is None:
+            if reading := self.revocations.join(now):
+                yield Join(reading)
             return
-        news = self._read_revocations(now)
+        news = self._read_revocations(flight, now)
         if self.revocations.must_wait(now):
             yield from news
         else:
             yield Background(news)
 
-    def _read_revocations(self, now: float) -> Story[float]:
-        with suppress(Unreachable):
-            for _ in range(_MOST_PAGES):
-                position, found = yield AskStore("revoked", (self.revocations.position,))
-                if not self.revocations.learn(position, found, now):
-                    return now
-        self.revocations.failed()
+    def _read_revocations(self, flight: Flight, now: float) -> Story[float]:
+        try:
+            with suppress(Unreachable):
+                for _ in range(_MOST_PAGES):
+                    answer = yield AskStore("revoked", (self.revocations.position,))
+                    if not isinstance(answer, tuple):  # such as a coroutine, of a store that is for event loops
+                        break
+                    position, found = answer
+                    if not self.revocations.learn(position, found, now):
+                        flight.settled = True
+                        return now
+            flight.settled = True
+            self.revocations.failed()
+        finally:
+            self.revocations.end(flight)
         return now
 
 
@@ -132,7 +154,7 @@ def _expiry(compact: str, now: float) -> float:
         expires_at = parse_object(decode_segment(split(compact).payload)).get("exp")
     except Malformed:
         expires_at = None
-    return expires_at if is_numeric_date(expires_at) else now + _OPAQUE_LIFETIME
+    return min(expires_at, now + _LONGEST_LIFETIME) if is_numeric_date(expires_at) else now + _OPAQUE_LIFETIME
 
 
 def hash_of(text: str) -> bytes:

@@ -82,7 +82,8 @@ class ProofRules:
         self._algorithms = frozenset(settings.dpop_algorithms)
         self._max_age = settings.dpop_proof_max_age
         self._leeway = settings.leeway
-        self._known: Memo[str, tuple[str, VerificationKey]] = Memo(KEYS_REMEMBERED)
+        #: Thumbprint -> the header segment that its client sends, and what was read from it.
+        self._known: Memo[str, tuple[str, str, VerificationKey]] = Memo(KEYS_REMEMBERED)
 
     def check(
         self,
@@ -111,8 +112,8 @@ class ProofRules:
             raise InvalidDPoPProof("dpop.too_long")
         try:
             header, payload, signature = split(compact)  # (2)
-            known = self._known.get(header)
-            alg, key = known or self._read_header(header)
+            known = None if thumbprint is None else self._known.get(thumbprint)
+            alg, key = known[1:] if known is not None and known[0] == header else self._read_header(header)
             claims = parse_object(decode_segment(payload))
         except Malformed:
             # (1) again: two fields that a server has joined; no proof has a comma in it.
@@ -127,9 +128,13 @@ class ProofRules:
             raise InvalidDPoPProof("dpop.repeated" if "," in signature else "dpop.malformed") from None
         if not key.verify(alg, compact[: -len(signature) - 1].encode(), octets):  # (6)
             raise InvalidDPoPProof("dpop.signature")
-        if known is None and thumbprint is not None and len(header) <= LONGEST_HEADER_REMEMBERED:
-            # Only now: whoever has no token bound to the key cannot fill the memo.
-            self._known.put(header, (alg, key))
+        if (
+            thumbprint is not None
+            and (known is None or known[2] is not key)
+            and len(header) <= LONGEST_HEADER_REMEMBERED
+        ):
+            # Only now, and one for each key: who has no token that is bound to the key cannot fill the memo, nor who has one.
+            self._known.put(thumbprint, (header, alg, key))
         return Proof(key.thumbprint, jti, iat + self._max_age, renew_nonce)
 
     def _read_header(self, segment: str) -> tuple[str, VerificationKey]:

@@ -122,7 +122,10 @@ class Introspection:
             until = expires_at
         if until > now:
             with self._lock:
-                self._answers[digest] = (answer, until)
+                known, known_until = self._answers.get(digest, (answer, 0.0))
+                # Answers may overtake each other: that a token is inactive is not forgotten for an older "active".
+                if known.get("active") is True or answer.get("active") is not True or now >= known_until:
+                    self._answers[digest] = (answer, until)
         return until
 
     def read(self, document: Mapping[str, Any], now: float) -> Answer:

@@ -34,12 +34,12 @@ class Memo(Generic[Key, Value]):
         """Remember a value; the least recently used may be forgotten for it."""
         entries = self._entries
         entries[key] = value
-        entries.move_to_end(key)
-        while len(entries) > self._capacity:
-            try:
+        try:
+            entries.move_to_end(key)
+            while len(entries) > self._capacity:
                 entries.popitem(last=False)
-            except KeyError:  # other threads emptied it
-                return
+        except KeyError:  # other threads were faster
+            return
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -265,7 +265,7 @@ def read_credentials(request: Request, max_token_bytes: int) -> Credentials:
     token = token.lstrip(" ")
     if len(token) > max_token_bytes:
         raise InvalidToken("token.too_long", scheme=scheme)
-    if not _is_b64token(token):
+    if not is_b64token(token):
         reason = "credentials.repeated" if _SECOND_CREDENTIALS.search(value) else "credentials.malformed"
         raise InvalidRequest(reason, scheme=scheme)
     if names_a_token(request.query):
@@ -273,8 +273,8 @@ def read_credentials(request: Request, max_token_bytes: int) -> Credentials:
     return Credentials(scheme, token, request.dpop)
 
 
-def _is_b64token(token: str) -> bool:
-    """As a regular expression would say, in a fifth of the time: this is asked of every request."""
+def is_b64token(token: str) -> bool:
+    """RFC 6750 2.1, as a regular expression would say it, in a fifth of the time: this is asked of every request."""
     try:
         rest = token.encode("ascii").translate(None, _B64TOKEN)
     except UnicodeEncodeError:

@@ -11,12 +11,15 @@ import threading
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol
 
+from .keys import Flight
 from .replay import ReplayStore
 
 #: Seconds after which a request has the list brought up to date, without waiting for it.
 LIST_AGE = 1.0
 #: From this age on it waits: the worker was idle, and a token may have been revoked meanwhile. Also the pause after a failure.
 LIST_TOO_OLD = 5.0
+#: Seconds after which a reading that has not ended is taken for lost, as in a fork.
+_LOST_AFTER = 10.0
 #: Revocations known at once; more are refused, never dropped: what is dropped would let a revoked token back in. 15 MB.
 MOST_REVOCATIONS = 100_000
 
@@ -31,8 +34,8 @@ class SharedStore(ReplayStore, Protocol):
         """What was kept under this name, while it lasts."""
         ...
 
-    def keep(self, name: bytes, value: bytes, seconds: float) -> Awaitable[None] | None:
-        """Keep a value for some seconds."""
+    def keep(self, name: bytes, value: bytes, seconds: float, replace: bool) -> Awaitable[None] | None:
+        """Keep a value for some seconds; without `replace`, only where none is kept yet."""
         ...
 
     def revoke(self, hashes: Sequence[bytes], until: float, now: float) -> bool | Awaitable[bool]:
@@ -59,27 +62,51 @@ class Revocations:
         #: Hash -> until when it matters. Look there first; it is empty nearly always.
         self.until: dict[bytes, float] = {}
         self._asked_at = self._learned_at = -math.inf
-        self._failed = False
+        self._failed = self._given_up = False
+        self._flight: Flight | None = None
         self._sweep_at = 1_000
 
     def __len__(self) -> int:
         return len(self.until)
 
     def due(self, now: float) -> bool:
-        """Whether the list should be brought up to date."""
-        return self.shared and not 0 <= now - self._asked_at < (LIST_TOO_OLD if self._failed else LIST_AGE)
+        """Whether a request has to do with the list: bring it up to date, or wait for who does."""
+        if not self.shared:
+            return False
+        interval = LIST_TOO_OLD if self._failed else LIST_AGE
+        return not 0 <= now - self._asked_at < interval or (self._flight is not None and self.must_wait(now))
 
-    def begin(self, now: float) -> bool:
-        """Leave to do so, for the caller alone."""
+    def begin(self, now: float) -> Flight | None:
+        """Leave to bring it up to date, for the caller alone, who must `end` it."""
         with self._lock:
-            if not self.due(now):
-                return False
+            interval = LIST_TOO_OLD if self._failed else LIST_AGE
+            if self._under_way(now) is not None or 0 <= now - self._asked_at < interval:
+                return None
             self._asked_at = now
-            return True
+            self._flight = Flight(0, now)
+            return self._flight
+
+    def join(self, now: float) -> Flight | None:
+        """The reading under way, for who must wait for it; None where nobody need."""
+        return self._under_way(now) if self.must_wait(now) else None
+
+    def end(self, flight: Flight) -> None:
+        """The reading is over. One that was given up (its request was cancelled, its loop ended) is begun anew, and awaited."""
+        with self._lock:
+            self._given_up = not flight.settled
+            if self._given_up:
+                self._asked_at = -math.inf
+            if self._flight is flight:
+                self._flight = None
+        flight.landed.set_result(None)
 
     def must_wait(self, now: float) -> bool:
-        """Whether the request that does so has to wait for it. Not for a store that is away: that may take long."""
-        return not self._failed and not 0 <= now - self._learned_at < LIST_TOO_OLD
+        """Whether requests have to wait for the news. Not for a store that is away: that may take long."""
+        return not self._failed and (self._given_up or not 0 <= now - self._learned_at < LIST_TOO_OLD)
+
+    def _under_way(self, now: float) -> Flight | None:
+        flight = self._flight
+        return flight if flight is not None and abs(now - flight.begun_at) < _LOST_AFTER else None
 
     def add(self, hashes: Iterable[bytes], until: float, now: float) -> bool:
         """Revoke these from now on; False when there are too many already."""

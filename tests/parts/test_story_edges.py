@@ -79,6 +79,14 @@ def test_a_token_of_the_longest_size_is_recalled_like_any_other(
     assert verifier._server.recall(sent(), NOW)[0] is not None
 
 
+def test_a_query_that_names_no_token_makes_nothing_new(issuer: Issuer, make_verifier: Callable[..., Verifier]) -> None:
+    verifier, token = make_verifier(), issuer.token("cli_agent", realm="alpha", audience=AUDIENCE)
+    verifier.authenticate(request(token))
+    for query, recalled in (("page=2", True), ("access=x", True), ("a%20b", True), ("access_token=x", False)):
+        admission, _ = verifier._server.recall(request(token, url=f"{URL}?{query}"), NOW)
+        assert (admission is not None) is recalled
+
+
 def test_a_known_token_is_not_verified_again_where_the_store_is_elsewhere(
     issuer: Issuer, make_verifier: Callable[..., Verifier], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from strongdm_auth import InvalidToken, Verifier
 from strongdm_auth.errors import InvalidDPoPProof
-from strongdm_auth.jose import UnusableKey, decode_segment, import_public_key
-from strongdm_auth.testing import DPoPKey, Issuer
+from strongdm_auth.jose import UnusableKey, decode_segment, import_public_key, spellings
+from strongdm_auth.testing import DPoPKey, Issuer, SigningKey
 from tests.conftest import AUDIENCE, URL, request
 
 from .support import Caller, ath, b64, mint, refused
@@ -206,3 +206,22 @@ def test_a_proof_that_gives_its_whole_private_key_away_is_refused(caller: Caller
     jwk = caller.key.private_key.as_dict(private=True)
     error = refused(verifier, caller.request(caller.raw_proof(caller.claims(), jwk=jwk)))
     assert error.reason == "dpop.key"
+
+
+@pytest.mark.parametrize("alg", ["ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA"])
+def test_every_other_spelling_of_a_signature_is_known(alg: str) -> None:
+    """FIPS 186-5 6.4: with (r, s), (r, n - s) holds as well. Whoever revokes a token has to know of both."""
+    key = SigningKey.generate(alg)
+    public = import_public_key(key.public_jwk())
+    token = key.sign({"typ": "at+jwt"}, {"sub": "x"})
+    found = spellings(token)
+    assert found[0] == token
+    assert len(found) == (2 if alg.startswith("ES") else 1)
+    for each in found:
+        assert public.verify(alg, each.rpartition(".")[0].encode(), decode_segment(each.rpartition(".")[2]))
+        assert set(spellings(each)) == set(found)
+
+
+@pytest.mark.parametrize("text", ["", "opaque", "a.b.c", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA", "eyJhbGciOlsxXX0.e30.AAAA"])
+def test_what_has_no_such_signature_is_spelt_in_one_way(text: str) -> None:
+    assert spellings(text) == (text,)

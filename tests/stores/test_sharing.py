@@ -1,12 +1,15 @@
 """What workers tell each other through a Valkey: the issuer's answers and revocations. A worker is a verifier here."""
 
 import asyncio
+import gc
 import json
 import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ import redis
 from strongdm_auth import AsyncVerifier, Refused, Requirement, Verifier
 from strongdm_auth.asking import hash_of
 from strongdm_auth.errors import TemporarilyUnavailable
+from strongdm_auth.jose import spellings
 from strongdm_auth.revocation import LIST_AGE, LIST_TOO_OLD
 from strongdm_auth.stores.redis import RedisStore
 from strongdm_auth.testing import Clock, DPoPKey, Issuer
@@ -332,16 +336,16 @@ def test_many_revocations_are_read_in_parts_and_a_full_list_takes_no_more(
     worker: Worker, issuer: Issuer, valkey: Valkey, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("strongdm_auth.stores.redis_commands._PAGE", 7)
-    monkeypatch.setattr("strongdm_auth.stores.redis_commands.MOST_REVOCATIONS", 100)
+    monkeypatch.setattr("strongdm_auth.stores.redis_commands.MOST_REVOCATIONS", 200)  # four spellings a token
     one, tokens = worker(), [_jwt(issuer) for _ in range(50)]
     for token in tokens:
         one.revoke(token)
     with pytest.raises(TemporarilyUnavailable):
-        one.revoke("one more")
+        one.revoke("one-more")
     other = worker()
     assert {_reason(other, token) for token in tokens} == {"token.revoked"}
     clock.advance(3_700)  # all have expired, and their places are free
-    one.revoke("one more")
+    one.revoke("one-more")
     assert len(RedisStore(valkey.url).revoked("")[1]) == 2
 
 
@@ -357,7 +361,7 @@ def test_a_list_that_never_ends_is_the_stores_fault(
         def recall(self, name: bytes) -> None:
             return None
 
-        def keep(self, name: bytes, value: bytes, seconds: float) -> None:
+        def keep(self, name: bytes, value: bytes, seconds: float, replace: bool) -> None:
             return None
 
         def revoke(self, hashes: Any, until: float, now: float) -> bool:
@@ -371,3 +375,140 @@ def test_a_list_that_never_ends_is_the_stores_fault(
     store = Endless()
     assert _reason(make_verifier(replay_store=store), _jwt(issuer)) is None
     assert store.asked == 1_000
+
+
+# What an attack on these parts found
+
+
+@pytest.mark.parametrize("alg", ["ES256", "RS256", "EdDSA"])
+def test_a_revoked_token_has_no_other_spelling(worker: Worker, issuer: Issuer, alg: str) -> None:
+    """Where (r, s) is an ECDSA signature, (r, n - s) is one, too, and whoever has the token can make it."""
+    one = worker(algorithms=alg)
+    token = _jwt(issuer, alg=alg)
+    twins = [each for each in spellings(token) if each != token]
+    assert len(twins) == alg.startswith("ES")
+    assert all(_reason(one, twin) is None for twin in twins)
+    one.revoke(token)
+    assert {_reason(one, each) for each in (token, *twins)} == {"token.revoked"}
+    assert {_reason(worker(algorithms=alg), each) for each in (token, *twins)} == {"token.revoked"}
+
+
+@pytest.mark.parametrize("text", ["", "Bearer {}", "{} ", "{}\n", " {}", "{}, {}", "é"])
+def test_what_is_no_token_cannot_be_revoked(worker: Worker, issuer: Issuer, text: str) -> None:
+    one, token = worker(), _jwt(issuer)
+    with pytest.raises(ValueError, match="access token"):
+        one.revoke(text.replace("{}", token))
+
+
+def test_a_token_that_never_ends_can_be_revoked(worker: Worker, issuer: Issuer) -> None:
+    one, token = worker(), _jwt(issuer, claims={"exp": 10**400})
+    assert _reason(one, token) is None
+    one.revoke(token)
+    assert _reason(one, token) == "token.revoked"
+
+
+def test_all_that_come_to_an_idle_worker_wait_for_the_news(
+    worker: Worker, issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, idle, token = worker(), worker(), _jwt(issuer)
+    assert _reason(idle, token) is None
+    one.revoke(token)
+    clock.advance(600)
+    asked = RedisStore.revoked
+
+    def slowly(store: RedisStore, position: str) -> Any:
+        time.sleep(0.2)
+        return asked(store, position)
+
+    monkeypatch.setattr(RedisStore, "revoked", slowly)
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(lambda _: _reason(idle, token), range(6))) == {"token.revoked"}
+
+
+def test_a_request_that_was_cancelled_leaves_the_news_to_the_next(
+    worker: Worker, issuer: Issuer, clock: Clock, valkey: Valkey, make_async_verifier: Callable[..., AsyncVerifier]
+) -> None:
+    token = _jwt(issuer)
+    worker().revoke(token)
+
+    async def scenario() -> None:
+        verifier = make_async_verifier(replay_store=valkey.url)
+        for _ in range(3):
+            clock.advance(1)
+            task = asyncio.create_task(verifier.authenticate(request(token)))
+            await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        with pytest.raises(Refused, match="revoked"):
+            await verifier.authenticate(request(token))
+        await verifier.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_event_loops_that_end_take_their_connections_along(
+    issuer: Issuer, valkey: Valkey, make_async_verifier: Callable[..., AsyncVerifier]
+) -> None:
+    verifier, token = make_async_verifier(replay_store=valkey.url), _jwt(issuer)
+    for _ in range(5):
+        asyncio.run(verifier.authenticate(request(token)))
+    gc.collect()
+    assert len(verifier._store._clients) == 0
+
+
+def test_a_list_that_came_back_older_is_read_again(valkey: Valkey) -> None:
+    """A snapshot, or a replica that lagged: the same list, less its end."""
+    one, other, now = RedisStore(valkey.url), RedisStore(valkey.url), time.time()
+    for number in range(3):
+        assert one.revoke([bytes([number]) * 32], now + 600, now)
+    position, found = one.revoked(one.revoked("")[0])
+    position, found = one.revoked("")
+    assert len(found) == 3
+    with redis.Redis(port=valkey.port) as client:
+        kept = {name: client.dump(name) for name in client.scan_iter("strongdm-auth:{revoked}*")}
+    for number in (3, 4):
+        assert one.revoke([bytes([number]) * 32], now + 600, now)
+    position, _ = one.revoked(position)
+    valkey.kill()
+    valkey.start()
+    with redis.Redis(port=valkey.port) as client:
+        for name, value in kept.items():
+            client.restore(name, 0, value)
+    assert other.revoke([b"x" * 32], now + 600, now)
+    learned: list[Any] = []
+    for _ in range(4):
+        with suppress(redis.ConnectionError):
+            position, found = one.revoked(position)
+            learned += found
+    assert b"x" * 32 in {digest for digest, _ in learned}
+    one.close()
+    other.close()
+
+
+def test_an_older_answer_never_replaces_that_a_token_is_inactive(worker: Worker, issuer: Issuer) -> None:
+    one, other, token = worker(), worker(), _opaque(issuer)
+    digest, introspection = hash_of(token), one._server.introspection
+    assert _reason(one, token) is None
+    stored = introspection.remembered(digest, NOW)
+    assert stored is not None
+    assert introspection.seal is not None
+    issuer.revoke(token)
+    with redis.Redis(port=int(one.settings.replay_store.split(":")[2].split("/")[0])) as client:
+        client.delete(*client.scan_iter("strongdm-auth:answer:*"))
+    assert _reason(other, token) == "token.inactive"
+    # What was asked before the revocation, and arrives after it.
+    one._driver.run(one._server.asking._keep_answer(digest, stored, NOW))
+    assert _reason(other, token) == _reason(one, token) == "token.inactive"
+    introspection.remember(digest, {"active": False}, NOW)
+    introspection.remember(digest, stored, NOW)
+    assert introspection.remembered(digest, NOW) == {"active": False}
+
+
+def test_what_else_somebody_put_on_the_list_is_passed_over(worker: Worker, issuer: Issuer, valkey: Valkey) -> None:
+    one, token = worker(), _jwt(issuer)
+    one.revoke("first")
+    with redis.Redis(port=valkey.port) as client:
+        client.zadd("strongdm-auth:{revoked}:by-age", {b"short": 1.5})
+    one.revoke(token)
+    assert _reason(worker(), token) == "token.revoked"

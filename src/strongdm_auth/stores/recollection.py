@@ -42,6 +42,13 @@ class Recollection:
         self._heard_at = time.monotonic()
         self._forgot_at = -math.inf
         self._started_at = -math.inf
+        self._candidate: str | None = None
+        self._mark_lifetime = math.ceil(proof_max_age) + _MARK_LIFETIME
+
+    @property
+    def run_id(self) -> str | None:
+        """Which server was met last."""
+        return self._run_id
 
     @property
     def heard_at(self) -> float:
@@ -77,24 +84,32 @@ class Recollection:
         # The server counts in whole seconds of the clock on the wall, and may be a second younger or older than it says.
         youngest, oldest = max(0, int(uptime) - 1), int(uptime) + 1
         with self._lock:
-            known, self._run_id = self._run_id, run_id
+            known = self._run_id
             if run_id == known:
                 return None
             silence = now - self._heard_at
             self._started_at = now - youngest
+            self._candidate = run_id
             if known is None and oldest >= silence:
-                return "EXISTS", _MARK  # it was there before this process, or was started with it: who knows more?
+                # It was there before this process, or was started with it: who knows more? Until that is answered (see
+                # `told`), every other connection asks as well.
+                return "PTTL", _MARK
+            self._run_id = run_id
             # It started since it was last heard; or else another took over, which may not have had all that was known.
             self._forgot_at = self._started_at if youngest <= silence else now
         _log.warning(
             "the replay store started anew, or another took over: older proofs are refused until they have expired"
         )
-        return "SET", _MARK, "1", "EX", str(math.ceil(self._max_age) + _MARK_LIFETIME)
+        return "SET", _MARK, "1", "EX", str(self._mark_lifetime)
 
     def told(self, answer: object) -> None:
-        """What `meet` wanted asked was answered: 1 means that another worker has seen the server forget."""
-        if answer == 1:
-            self._forgot_at = max(self._forgot_at, self._started_at)
+        """What `meet` wanted asked was answered: milliseconds that the mark of another worker lasts, if there is one."""
+        if isinstance(answer, int):
+            with self._lock:
+                self._run_id = self._candidate
+                if answer > 0:
+                    seen_at = time.monotonic() - (self._mark_lifetime - answer / 1_000)
+                    self._forgot_at = max(self._forgot_at, self._started_at, seen_at)
 
     def met_a_stranger(self, why: object) -> None:
         """The server does not say which one it is."""

@@ -47,6 +47,8 @@ MOST_CONNECTIONS = 50
 MOST_CONNECTIONS_OF_A_LOOP = 10
 #: Seconds for which a server that let somebody wait for nothing, and that nobody else heard meanwhile, is not asked again.
 PAUSE = 1.0
+#: What says that a connection leads nowhere any more; a primary that was demoted still answers, but takes nothing down.
+_DEAD = (redis.ConnectionError, redis.ReadOnlyError)
 
 
 class StoreAway(Exception):
@@ -77,6 +79,18 @@ class _Server:
             return answer == commands.FIRST_USE
 
         return Command(commands.first_use(key, owner, until - now, self._quota, self._max_age), read)
+
+    def _revoked(self, position: str) -> Command:
+        # A server that came back from an older snapshot has the same list, less its end: it is read from the beginning.
+        server = str(self._recollection.run_id)
+        known, _, place = position.partition("/")
+        command = commands.revoked(place if known == server else "")
+
+        def read(answer: Any) -> tuple[str, list[Revocation]]:
+            place, found = command.read(answer)
+            return f"{server}/{place}", found
+
+        return Command(command.words, read)
 
     def _begin(self) -> float:
         """When the question was asked."""
@@ -126,15 +140,15 @@ class RedisStore(_Server):
         kept: bytes | None = self._ask(commands.recall(name))
         return kept
 
-    def keep(self, name: bytes, value: bytes, seconds: float) -> None:
-        self._ask(commands.keep(name, value, seconds))
+    def keep(self, name: bytes, value: bytes, seconds: float, replace: bool) -> None:
+        self._ask(commands.keep(name, value, seconds, replace))
 
     def revoke(self, hashes: Sequence[bytes], until: float, now: float) -> bool:
         told: bool = self._ask(commands.revoke(hashes, until, now))
         return told
 
     def revoked(self, position: str) -> tuple[str, list[Revocation]]:
-        found: tuple[str, list[Revocation]] = self._ask(commands.revoked(position))
+        found: tuple[str, list[Revocation]] = self._ask(self._revoked(position))
         return found
 
     def close(self) -> None:
@@ -147,7 +161,7 @@ class RedisStore(_Server):
             answer = self._client.execute_command(*command.words)
         except Exception as fault:
             self._failed(fault, asked_at)
-            if isinstance(fault, redis.ConnectionError):  # the idle ones are as dead, and would cost a refusal each
+            if isinstance(fault, _DEAD):  # the idle ones are as dead, and would cost a refusal each
                 self._client.connection_pool.disconnect(inuse_connections=False)
             raise
         return self._end(command, answer)
@@ -184,15 +198,15 @@ class AsyncRedisStore(_Server):
         kept: bytes | None = await self._ask(commands.recall(name))
         return kept
 
-    async def keep(self, name: bytes, value: bytes, seconds: float) -> None:
-        await self._ask(commands.keep(name, value, seconds))
+    async def keep(self, name: bytes, value: bytes, seconds: float, replace: bool) -> None:
+        await self._ask(commands.keep(name, value, seconds, replace))
 
     async def revoke(self, hashes: Sequence[bytes], until: float, now: float) -> bool:
         told: bool = await self._ask(commands.revoke(hashes, until, now))
         return told
 
     async def revoked(self, position: str) -> tuple[str, list[Revocation]]:
-        found: tuple[str, list[Revocation]] = await self._ask(commands.revoked(position))
+        found: tuple[str, list[Revocation]] = await self._ask(self._revoked(position))
         return found
 
     async def aclose(self) -> None:
@@ -208,7 +222,7 @@ class AsyncRedisStore(_Server):
             answer = await client.execute_command(*command.words)
         except Exception as fault:
             self._failed(fault, asked_at)
-            if isinstance(fault, redis.ConnectionError):  # as above
+            if isinstance(fault, _DEAD):  # as above
                 await client.connection_pool.disconnect(inuse_connections=False)
             raise
         return self._end(command, answer)
@@ -217,6 +231,8 @@ class AsyncRedisStore(_Server):
         loop = asyncio.get_running_loop()
         client, _ = self._clients.get(loop, (None, None))
         if client is None:
+            for gone in [other for other in list(self._clients.keys()) if other.is_closed()]:
+                self._clients.pop(gone, None)  # it ended without closing what it had begun
             # A loop closes the asynchronous generators that it began when it ends (as asyncio.run does): so no socket
             # outlives a loop that served a single request.
             held = self._hold()
@@ -233,6 +249,8 @@ class AsyncRedisStore(_Server):
         try:
             yield client
         finally:
+            # By this generator the loop's own entry holds the loop: it would never be collected.
+            self._clients.pop(asyncio.get_running_loop(), None)
             await client.connection_pool.disconnect()
 
     async def _greet(self, connection: Any) -> None:

@@ -52,6 +52,8 @@ return {list, after, redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. after, '+inf', 
 _BY_AGE, _BY_EXPIRY, _STATE = (f"{PREFIX}{{revoked}}:{part}" for part in ("by-age", "by-expiry", "state"))
 #: Revocations in one answer: 200 KB.
 _PAGE = 5_000
+#: A hash, and until when it is revoked. Whatever else somebody put on the list is passed over.
+_ENTRY_BYTES = 40
 
 
 class Command(NamedTuple):
@@ -67,15 +69,16 @@ def first_use(key: bytes, owner: str, seconds: float, quota: int, window: float)
     share = f"{PREFIX}{{{owner[:16]}}}"
     # Whole seconds, rounded up, and one more for the difference between two machines' seconds.
     lifetime = max(1, math.ceil(seconds)) + 1
-    return "EVAL", _FIRST_USE, 2, f"{share}:{_text(key)}", share, lifetime, quota, math.ceil(window)
+    return "EVAL", _FIRST_USE, 2, f"{share}:{_text(key)}", share, lifetime, quota, max(lifetime, math.ceil(window))
 
 
 def recall(name: bytes) -> Command:
     return Command(("GET", _answer(name)), lambda answer: answer)
 
 
-def keep(name: bytes, value: bytes, seconds: float) -> Command:
-    return Command(("SET", _answer(name), value, "PX", max(1, int(seconds * 1000))), lambda _: None)
+def keep(name: bytes, value: bytes, seconds: float, replace: bool) -> Command:
+    words = ("SET", _answer(name), value, "PX", max(1, int(seconds * 1000)))
+    return Command(words if replace else (*words, "NX"), lambda _: None)
 
 
 def revoke(hashes: Sequence[bytes], until: float, now: float) -> Command:
@@ -94,7 +97,7 @@ def revoked(position: str) -> Command:
         if pairs:
             after = str(int(float(pairs[-1][1]))).encode()
         return f"{listed.decode()}:{after.decode()}", [
-            (entry[:-8], struct.unpack(">d", entry[-8:])[0]) for entry, _ in pairs
+            (entry[:-8], struct.unpack(">d", entry[-8:])[0]) for entry, _ in pairs if len(entry) == _ENTRY_BYTES
         ]
 
     return Command(("EVAL", _REVOKED, 2, _BY_AGE, _STATE, known, last or "0", _PAGE), read)
