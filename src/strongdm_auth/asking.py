@@ -8,11 +8,11 @@ from .errors import TemporarilyUnavailable
 from .fetching import discover, time_left
 from .introspection import Answer, Introspection
 from .issuers import WrongDiscovery
-from .jose import Malformed, decode_segment, is_numeric_date, parse_object, spellings, split
+from .jose import Malformed, decode_segment, is_numeric_date, parse_object, split
 from .keys import Flight
 from .needs import AskStore, Background, Fetch, Join, Reply, Story, Unreachable
 from .request import SCHEMES, is_b64token
-from .revocation import Revocations
+from .revocation import Revocations, spellings
 from .settings import Settings
 
 #: Parts that a shared list may come in; one that does not end is a fault of the store's.

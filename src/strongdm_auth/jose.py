@@ -80,13 +80,6 @@ _EDWARDS = {
     "Ed25519": (255, _P25519, frozenset({0, 1, _P25519 - 1, _ORDER_8, _P25519 - _ORDER_8})),
     "Ed448": (448, _P448, frozenset({0, 1, _P448 - 1})),
 }
-#: The octets of s, and the order of the group it counts in (FIPS 186-5, SEC 2).
-_ORDERS = {
-    "ES256": (32, 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551),
-    "ES384": (48, int("F" * 48 + "C7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16)),
-    "ES512": (66, int("01" + "F" * 65 + "A51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409", 16)),
-    "ES256K": (32, 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141),
-}
 #: What RS256 is to the library, made once; and the names of the one signature that Ed25519 keys make.
 _RS256 = (padding.PKCS1v15(), hashes.SHA256())
 _ED25519 = frozenset({"EdDSA", "Ed25519"})
@@ -131,23 +124,6 @@ def split(token: str) -> Compact:
     if len(parts) != 3 or "" in parts or not token.isascii():
         raise Malformed("not a compact JWS")
     return tuple.__new__(Compact, parts)  # as `Compact(*parts)`, in half the time
-
-
-def spellings(token: str) -> tuple[str, ...]:
-    """Every compact JWS that says the same with a signature that holds as well: of an ECDSA one there is a second.
-
-    Where (r, s) holds, (r, n - s) does: whoever has the token can make the other. Ed25519 and RSA have no such twin.
-    """
-    try:
-        header, payload, signature = split(token)
-        octets = decode_segment(signature)
-        size, order = _ORDERS[parse_object(decode_segment(header))["alg"]]
-    except (Malformed, KeyError, TypeError):
-        return (token,)
-    s = int.from_bytes(octets[size:])
-    if len(octets) != 2 * size or not 0 < s < order:
-        return (token,)
-    return token, f"{header}.{payload}.{encode_segment(octets[:size] + (order - s).to_bytes(size))}"
 
 
 def begins_as_jws(token: str) -> bool:

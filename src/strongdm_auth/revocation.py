@@ -11,6 +11,7 @@ import threading
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol
 
+from .jose import Malformed, decode_segment, encode_segment, parse_object, split
 from .keys import Flight
 from .replay import ReplayStore
 
@@ -23,6 +24,13 @@ _LOST_AFTER = 10.0
 #: Revocations known at once; more are refused, never dropped: what is dropped would let a revoked token back in. 15 MB.
 MOST_REVOCATIONS = 100_000
 
+#: The octets of s, and the order of the group it counts in (FIPS 186-5, SEC 2).
+_ORDERS = {
+    "ES256": (32, 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551),
+    "ES384": (48, int("F" * 48 + "C7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16)),
+    "ES512": (66, int("01" + "F" * 65 + "A51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409", 16)),
+    "ES256K": (32, 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141),
+}
 #: What was revoked, as a hash, and until when that matters, in seconds since the epoch.
 Revocation = tuple[bytes, float]
 
@@ -140,3 +148,20 @@ class Revocations:
         if len(self.until) >= self._sweep_at:
             self.until = {digest: until for digest, until in self.until.items() if until > now}
             self._sweep_at = max(1_000, min(2 * len(self.until), MOST_REVOCATIONS))
+
+
+def spellings(token: str) -> tuple[str, ...]:
+    """Every compact JWS that says the same with a signature that holds as well: of an ECDSA one there is a second.
+
+    Where (r, s) holds, (r, n - s) does: whoever has the token can make the other. Ed25519 and RSA have no such twin.
+    """
+    try:
+        header, payload, signature = split(token)
+        octets = decode_segment(signature)
+        size, order = _ORDERS[parse_object(decode_segment(header))["alg"]]
+    except (Malformed, KeyError, TypeError):
+        return (token,)
+    s = int.from_bytes(octets[size:])
+    if len(octets) != 2 * size or not 0 < s < order:
+        return (token,)
+    return token, f"{header}.{payload}.{encode_segment(octets[:size] + (order - s).to_bytes(size))}"

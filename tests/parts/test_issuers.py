@@ -172,3 +172,13 @@ def test_the_start_up_says_so_when_every_realm_is_let_in_unasked() -> None:
     with pytest.warns(SecurityWarning, match="realms is not set"):
         issuers = Issuers(Settings(issuer=ISSUER, audience="x"))
     assert issuers.find(issuer_of("any")) is not None
+
+
+@pytest.mark.parametrize("timeout", [1, 5])
+def test_a_fetch_is_taken_for_lost_after_the_time_that_two_exchanges_and_a_second_take(timeout: int) -> None:
+    """Discovery, then the keys: whoever began it may sit in another process, since a fork, and never end it."""
+    keys = of_any_realm(http_timeout=timeout).find(ISSUER)
+    assert keys is not None
+    assert keys.begin(0, forced=False)
+    assert keys.fetching(2 * timeout + 0.99)
+    assert not keys.fetching(2 * timeout + 1)

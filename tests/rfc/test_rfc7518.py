@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from strongdm_auth import InvalidToken, Verifier
 from strongdm_auth.errors import InvalidDPoPProof
-from strongdm_auth.jose import UnusableKey, decode_segment, import_public_key, spellings
+from strongdm_auth.jose import UnusableKey, decode_segment, import_public_key
+from strongdm_auth.revocation import spellings
 from strongdm_auth.testing import DPoPKey, Issuer, SigningKey
 from tests.conftest import AUDIENCE, URL, request
 
