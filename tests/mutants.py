@@ -7,7 +7,9 @@ What is mutated and which tests are run stands in pyproject.toml.
 """
 
 import json
+import os
 import re
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -17,6 +19,7 @@ from typing import Any
 import libcst as cst
 import pytest
 from mutmut import __main__ as mutmut
+from mutmut.configuration import config
 from mutmut.mutation import mutators
 from mutmut.runners.harness import PytestRunner
 from mutmut.state import state
@@ -117,6 +120,7 @@ class Runner(PytestRunner):
         kills = Counter(KILLERS.read_text().split()) if KILLERS.exists() else Counter[str]()
         files = by_file(tests)
         seconds = {file: 0.2 + sum(state().duration_by_test[test] for test in files[file]) for file in files}
+        end_after(config().timeout_multiplier * (config().timeout_constant + sum(seconds.values())))
         ordered = sorted(files, key=lambda file: (-kills[file] / seconds[file], seconds[file]))
         parts = [*([file] for file in ordered[:3]), ordered[3:]]
         for part in filter(None, parts):
@@ -126,6 +130,12 @@ class Runner(PytestRunner):
                     killers.write(f"{self.only.failed}\n")
                 return outcome
         return 0
+
+
+def end_after(seconds: float) -> None:
+    """End this process by then. mutmut does so from outside, by a process id that may be somebody else's by that time."""
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(36))  # mutmut's code for a timeout
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def forget_survivors() -> None:
@@ -161,6 +171,7 @@ def report(modules: list[str]) -> None:
 def main(modules: list[str]) -> None:
     mutators.mutation_operators[:] = OPERATORS  # type: ignore[index]
     isolation.PytestRunner = Runner  # type: ignore[misc]
+    isolation.register_timeout = lambda **_: None
     collect_all = mutmut.collect_source_file_mutation_data
 
     def collect(**_: object) -> Any:

@@ -106,25 +106,30 @@ def _let_in(tell: Tell, token: str) -> None:
 
 
 def _children_work(recorder: RecordingIssuer, kind: str) -> None:
+    """Those of a parent that rests on a connection it keeps, and those of one that waits for answers."""
     issuer = recorder.issuer
     with process(kind, recorder.settings()) as tell:
         early = [recorder.token() for _ in range(2)]
         assert tell(ask=early) == [200, 200]
-        assert len(recorder.ports(*early)) == 1  # a connection that is kept, and that children must leave alone
+        assert len(recorder.ports(*early)) == 1  # it is kept, and children must leave it alone
         late = [recorder.token() for _ in range(20)]
         issuer.rotate("alpha", keep_old=True)  # each child needs keys that it has not inherited
         issuer.forget_requests()
         revoked = recorder.token()
         issuer.revoke(revoked)
-        children = [[recorder.token() for _ in range(20)] for _ in range(WORKERS)]
+        children = [[recorder.token() for _ in range(20)] for _ in range(2 * WORKERS)]
+        found = tell(fork=[[*tokens, revoked] for tokens in children[:WORKERS]], patience=0)
+        issuer.stall(STALL, path="/introspect", times=len(late))
+        asked = issuer.count("/introspect")
         for token in late:
             tell(begin=token)
-        found = tell(fork=[[*tokens, revoked] for tokens in children], patience=0)
-        assert [[status for status, _ in asked] for asked in found] == [[200] * 20 + [401]] * WORKERS
+        wait_until(lambda: issuer.count("/introspect") == asked + len(late))
+        found += tell(fork=[[*tokens, revoked] for tokens in children[WORKERS:]], patience=0)
+        assert [[status for status, _ in each] for each in found] == [[200] * 20 + [401]] * 2 * WORKERS
         assert tell(end=True) == [200] * len(late)
         assert tell(ask=early) == [200, 200]
     assert _are_apart(recorder, [*early, *late], *children)
-    assert issuer.count("/jwks") == WORKERS
+    assert issuer.count("/jwks") == 2 * WORKERS
 
 
 def _fork_in_the_first_fetch(recorder: RecordingIssuer, kind: str) -> None:
