@@ -7,6 +7,7 @@ exit status is 1 when something was found.
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from .run import CORPORA
@@ -40,13 +41,15 @@ def fuzz(name: str, seconds: int) -> bool:
     flags = [f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}", "-timeout=20", "-rss_limit_mb=2048"]
     flags += ["-print_final_stats=1", f"-artifact_prefix={folder}/finding-"]
     command = [sys.executable, "-m", f"{__package__}.run", name, *flags, str(inputs), str(CORPORA / name)]
+    began = time.monotonic()
     with log.open("wb") as output:
         status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+    took = time.monotonic() - began
     told = log.read_text(encoding="utf-8", errors="replace")
     executions = re.search(r"number_of_executed_units: *(\d+)", told)
     corpus = re.findall(r" corp: (\d+)/", told)
     print(
-        f"{name:<14} {executions[1] if executions else '?':>9} executions in {seconds} s, "
+        f"{name:<14} {executions[1] if executions else '?':>9} executions in {took:.0f} s, "
         f"corpus {corpus[-1] if corpus else 0:>4}, {'nothing found' if status == 0 else 'SOMETHING FOUND, see ' + str(log)}",
         flush=True,
     )

@@ -275,7 +275,7 @@ def normal_form(url: str) -> tuple[str, str, str, str] | None:
         return None
     default = {"http": "80", "https": "443"}[scheme]
     # The host as the verifier does it, which also lowers letters that no host has (only ASCII is a host, 3.2.2).
-    return scheme, host.lower(), port or default, _remove_dot_segments(plain) or "/"
+    return scheme, host.lower(), port or default, remove_dot_segments(plain) or "/"
 
 
 def _lower(text: str) -> str:
@@ -297,7 +297,7 @@ def _unescaped(path: str) -> str | None:
     return done
 
 
-def _remove_dot_segments(path: str) -> str:
+def remove_dot_segments(path: str) -> str:
     """5.2.4, letter by letter of its steps A to E."""
     out = ""
     while path:

@@ -48,7 +48,8 @@ def fuzz(name: str, flags: list[str]) -> None:
         target = load(name)
     # Looked up at each call: `Setup` puts another function in its place.
     mutator = Mutator(target.HEADS, target.VALUES, lambda data, most: atheris.Mutate(data, most))
-    atheris.Setup([sys.argv[0], *flags], target.check, custom_mutator=mutator.mutate, custom_crossover=mutator.cross)
+    again = f"{sys.executable} -m {__package__}.run {name}"  # how libFuzzer starts this, to merge or to minimise
+    atheris.Setup([again, *flags], target.check, custom_mutator=mutator.mutate, custom_crossover=mutator.cross)
     atheris.Fuzz()
 
 

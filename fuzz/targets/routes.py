@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from fuzz.edits import edits, words
+from fuzz.oracle import remove_dot_segments
 from strongdm_auth import ConfigurationError, Requirement
 from strongdm_auth.request import EnvironRequest, ScopeRequest
 from strongdm_auth.routes import RouteTable
@@ -109,5 +110,4 @@ def _steps(path: str) -> Iterator[str]:
     yield re.sub(r"/\.(?=/|$)", "", path) or "/"
     if not re.search(r"//|\\", path):
         # Open finding: who resolves dots before merging slashes, or takes a backslash for a letter. Then: always.
-        yield re.sub(r"/(?!\.\.?(?:/|$))[^/]+/\.\.(?=/|$)", "", path, count=1) or "/"
-        yield re.sub(r"^/\.\.(?=/|$)", "", path) or "/"
+        yield remove_dot_segments(path) or "/"
