@@ -30,11 +30,11 @@ class KeyFetching:
         if keys.fresh(now):
             return now
         if keys.usable(now):
+            given_up = keys.given_up  # as where each request has an event loop of its own, and tasks end with it
             if keys.wait_after_failure(now) == 0 and (flight := keys.begin(now, forced=False)):
-                refresh = self._refresh(keys, flight, now)
-                if keys.given_up:  # as where each request has an event loop of its own, and tasks end with it
-                    return (yield from refresh)
-                yield Background(refresh)
+                yield Background(self._refresh(keys, flight, now))
+                if given_up:
+                    now = yield Join(flight)
             return now
         # Again and again: who began the flight that was joined may have given up; then another may begin, perhaps this
         # request. Each turn waits for a flight, and one of our own is the last.
@@ -46,34 +46,47 @@ class KeyFetching:
             mine = not keys.fetching(now)
             if mine and self._issuers.invented(keys) and (wait := self._issuers.take_from_budget(now)):
                 raise TemporarilyUnavailable("keys.busy", retry_after=wait)
-            before, now = now, (yield from self._fetch_or_join(keys, now, forced=False))
+            before, (now, _) = now, (yield from self._fetch_or_join(keys, now, forced=False))
             if keys.usable(now):
                 return now
             if (mine and keys.wait_after_failure(now) == 0) or now - before > self._settings.http_timeout:
                 raise TemporarilyUnavailable("keys.unavailable", retry_after=1)
 
     def force(self, keys: IssuerKeys, now: float) -> Story[float]:
-        """A token needs keys that are not there: fetch once more, if the cooldown allows. Returns the time."""
-        return (yield from self._fetch_or_join(keys, now, forced=True))
+        """A token needs keys that are not there: fetch once more, if the cooldown allows. Returns the time.
 
-    def _fetch_or_join(self, keys: IssuerKeys, now: float, *, forced: bool) -> Story[float]:
+        Raises:
+            TemporarilyUnavailable: nobody could find out whether they are there now.
+        """
+        while True:
+            mine = not keys.fetching(now)
+            now, flight = yield from self._fetch_or_join(keys, now, forced=True)
+            if flight is None or flight.settled:
+                return now
+            if mine:
+                raise TemporarilyUnavailable("keys.unavailable", retry_after=1)
+
+    def _fetch_or_join(self, keys: IssuerKeys, now: float, *, forced: bool) -> Story[tuple[float, Flight | None]]:
+        """The time after a flight, and that flight; None where none may be begun."""
         flight = keys.begin(now, forced=forced)
         if flight is not None:
-            return (yield from self._refresh(keys, flight, now, forced=forced))
-        if keys.fetching(now):
+            # Beside the request, which may be cancelled: what others wait for belongs to none of them.
+            yield Background(self._refresh(keys, flight, now))
+        elif keys.fetching(now):
             flight = keys.join(now)
             if flight is None:
                 raise TemporarilyUnavailable("keys.busy", retry_after=1)
-            landed_at: float = yield Join(flight)
-            return landed_at
-        return now
+        else:
+            return now, None
+        landed_at: float = yield Join(flight)
+        return landed_at, flight
 
-    def _refresh(self, keys: IssuerKeys, flight: Flight, now: float, *, forced: bool = False) -> Story[float]:
+    def _refresh(self, keys: IssuerKeys, flight: Flight, now: float) -> Story[float]:
         """Fetch an issuer's keys: discovery, then the set (or where it was last found). Returns the time."""
         since = now
         try:
             try:
-                jwks_uri = keys.jwks_uri if forced else None
+                jwks_uri = keys.jwks_uri if flight.forced else None
                 if jwks_uri is None:
                     jwks_uri, now = yield from discover(self._settings, keys.issuer, "jwks_uri", "jwks")
                 reply: Reply = yield Fetch(jwks_uri, within=time_left(self._settings, since, now))

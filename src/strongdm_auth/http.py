@@ -6,7 +6,6 @@ made when first needed, per process and, for async, per event loop; an injected 
 """
 
 import asyncio
-import os
 import threading
 import time
 import weakref
@@ -15,6 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from .forks import renew_after_fork
+from .introspection import MOST_QUESTIONS
 from .needs import Fetch, Reply, Unreachable
 
 if TYPE_CHECKING:
@@ -72,13 +73,21 @@ def _seconds(fetch: Fetch, timeout: float) -> float:
     return timeout if fetch.within is None else min(fetch.within, timeout)
 
 
+def _keeping(connections: int) -> "httpx.Limits":
+    import httpx
+
+    return httpx.Limits(max_connections=100, max_keepalive_connections=connections)
+
+
 class _Shared:
-    """A client that keeps connections, in one process. It is closed when nobody uses it but exchanges that overran."""
+    """A client that keeps connections. It is closed with its owner, or when nobody uses it but exchanges that overran."""
 
-    __slots__ = ("client", "dropped", "overdue", "process", "users")
+    __slots__ = ("client", "close", "dropped", "overdue", "users")
 
-    def __init__(self, client: Any) -> None:
-        self.client, self.process = client, os.getpid()
+    def __init__(self, client: Any, owner: "SyncHTTP") -> None:
+        self.client = client
+        #: Works once. It holds the client for as long as the owner lives, so whoever drops a client calls it.
+        self.close = weakref.finalize(owner, client.close)
         self.users = self.overdue = 0
         self.dropped = False
 
@@ -99,6 +108,12 @@ class SyncHTTP:
         self._lock = threading.Lock()
         self._tls: Any = None
         self._shared: _Shared | None = None
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """See `forks`. A child shares no socket with its parent."""
+        self._lock = threading.Lock()
+        self._shared = None
 
     def exchange(self, fetch: Fetch) -> Reply:
         """Do it. Raises Unreachable when nothing came of it, at `http_timeout` at the latest."""
@@ -124,8 +139,8 @@ class SyncHTTP:
         """Close the connections that are kept; the next exchange makes new ones."""
         with self._lock:
             shared, self._shared = self._shared, None
-        if shared is not None and shared.process == os.getpid():
-            shared.client.close()
+        if shared is not None:
+            shared.close()
 
     def _client(self, fetch: Fetch) -> tuple[Any, _Shared | None]:
         """A client, and what it is shared by; None where it is for this exchange alone."""
@@ -138,9 +153,8 @@ class SyncHTTP:
                 self._tls = httpx.create_ssl_context()  # 15 ms, once
             if fetch.form is None or not self._keep_alive:
                 return httpx.Client(verify=self._tls), None
-            if self._shared is None or self._shared.process != os.getpid():  # a fork shares no socket with its parent
-                self._shared = _Shared(httpx.Client(verify=self._tls))
-                weakref.finalize(self, self._shared.client.close)
+            if self._shared is None:
+                self._shared = _Shared(httpx.Client(verify=self._tls, limits=_keeping(MOST_QUESTIONS)), self)
             self._shared.users += 1
             return self._shared.client, self._shared
 
@@ -154,7 +168,7 @@ class SyncHTTP:
             shared.users -= 1
             unused = shared.dropped and shared.users <= shared.overdue
         if unused:
-            client.close()
+            shared.close()
 
     def _cut_off(self, client: Any, shared: _Shared | None) -> None:
         """An exchange overran. Its connection is closed with its client, once nobody else uses that; its thread then ends."""
@@ -168,7 +182,7 @@ class SyncHTTP:
             if self._shared is shared:
                 self._shared = None
         if unused:
-            client.close()
+            shared.close()
 
     def _exchange_in_thread(
         self, client: Any, shared: _Shared | None, fetch: Fetch, seconds: float, landed: "Future[Reply]"
@@ -242,6 +256,6 @@ class AsyncHTTP:
                 del self._own[gone]  # its client would keep it alive, through the connections that it keeps
 
             # Keys are fetched a few times an hour: a socket kept for that is only one to leak when its loop ends.
-            limits = httpx.Limits(max_keepalive_connections=20 if self._keep_alive else 0)
+            limits = _keeping(MOST_QUESTIONS if self._keep_alive else 0)
             client = self._own[loop] = httpx.AsyncClient(limits=limits)
         return client

@@ -15,6 +15,7 @@ from cachetools import LRUCache
 
 from .claims import ClaimRules, read_access_token, scopes_of, thumbprint_of
 from .errors import InvalidToken
+from .forks import renew_after_fork
 from .issuers import Issuers
 from .jose import is_numeric_date
 from .keys import MOST_WAITING, Flight
@@ -60,9 +61,16 @@ class Introspection:
             self.seal = Seal(settings.client_secret or "", settings.issuer, settings.client_id or "")
         self._flight_time = 2 * settings.http_timeout + 1
         self._lock = threading.Lock()
-        self._asking = 0
+        self._asking: set[Question] = set()
+        #: Those that others may join: the last about each token.
         self._questions: dict[bytes, Question] = {}
         self._answers: LRUCache[bytes, tuple[Answer, float]] = LRUCache(MOST_ANSWERS)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """See `forks`."""
+        self._lock = threading.Lock()
+        self._asking, self._questions = set(), {}
 
     def join(self, digest: bytes, now: float) -> Question | None:
         """The question about this token that is under way, counted as waited for: an agent's calls come many at once.
@@ -71,9 +79,7 @@ class Introspection:
         """
         with self._lock:
             question = self._questions.get(digest)
-            if (
-                question is None or self._ttl == 0 or abs(now - question.begun_at) >= self._flight_time
-            ):  # lost, as in a fork
+            if question is None or self._ttl == 0 or abs(now - question.begun_at) >= self._flight_time:  # lost
                 return None
             if sum(each.waiting for each in self._questions.values()) >= MOST_WAITING:
                 return None
@@ -83,16 +89,16 @@ class Introspection:
     def begin(self, digest: bytes, now: float) -> Question | None:
         """Leave to ask; None when too many are being asked. Who gets it must `end` it."""
         with self._lock:
-            if self._asking >= MOST_QUESTIONS:
+            if len(self._asking) >= MOST_QUESTIONS:
                 return None
-            self._asking += 1
             question = self._questions[digest] = Question(now)
+            self._asking.add(question)
             return question
 
     def end(self, digest: bytes, question: Question) -> None:
         """A question that was begun is over, however it went."""
         with self._lock:
-            self._asking -= 1
+            self._asking.discard(question)
             if self._questions.get(digest) is question:
                 del self._questions[digest]
         question.landed.set_result(None)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from cachetools import LRUCache
 
 from .fields import REALM_NAME
+from .forks import renew_after_fork
 from .keys import IssuerKeys
 from .settings import Settings
 from .urls import fetch_problem
@@ -81,6 +82,14 @@ class Issuers:
         self._unproven: LRUCache[str, IssuerKeys] = LRUCache(MOST_UNPROVEN_REALMS)
         self._budget = float(UNPROVEN_FETCHES)
         self._budget_at = 0.0
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """See `forks`."""
+        self._lock = threading.Lock()
+        for known in (self._fixed, self._proven, self._unproven):
+            for keys in known.values():
+                keys.after_fork()
 
     def find(self, issuer: object) -> IssuerKeys | None:
         """The keys of an issuer that is let in; None for any other. Fetches nothing, and decides before anything does."""

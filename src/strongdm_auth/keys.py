@@ -50,12 +50,14 @@ def read_key_set(document: Mapping[str, object]) -> list[VerificationKey]:
 class Flight:
     """One fetch under way. Whoever began it must end it; others may wait for `landed`, from any thread or event loop."""
 
-    __slots__ = ("begun_at", "landed", "sequence", "settled", "waiting")
+    __slots__ = ("begun_at", "forced", "landed", "sequence", "settled", "waiting")
 
-    def __init__(self, sequence: int, begun_at: float) -> None:
+    def __init__(self, sequence: int, begun_at: float, *, forced: bool = False) -> None:
         self.landed: Future[None] = Future()
         self.sequence = sequence
         self.begun_at = begun_at
+        #: Whether a token was the reason, and not the keys' age.
+        self.forced = forced
         #: Whether it came back, with a set or with nothing; one that ends otherwise was given up by who began it.
         self.settled = False
         self.waiting = 0
@@ -126,7 +128,7 @@ class IssuerKeys:
                     return None
                 self._forced_at = now
             self._sequence += 1
-            self._flight = Flight(self._sequence, now)
+            self._flight = Flight(self._sequence, now, forced=forced)
             return self._flight
 
     def join(self, now: float) -> Flight | None:
@@ -176,6 +178,8 @@ class IssuerKeys:
             self.given_up = not flight.settled
             if self._flight is flight:
                 self._flight = None
+                if flight.forced and not flight.settled:  # it found nothing out: the next token may look
+                    self._forced_at = -math.inf
         if not flight.landed.done():
             flight.landed.set_result(None)
 
@@ -186,9 +190,17 @@ class IssuerKeys:
                 key.live = False
             self._keys, self._fitting, self._learned_at = (), {}, -math.inf
 
+    def after_fork(self) -> None:
+        """See `forks`."""
+        self._lock = threading.Lock()
+        if self._flight is not None:
+            if self._flight.forced:
+                self._forced_at = -math.inf
+            self._flight = None
+
     def _flight_under_way(self, now: float) -> Flight | None:
         flight = self._flight
-        # After its time it is taken for lost (a fork, a killed thread), and another may begin; also if the clock was set back.
+        # After its time it is taken for lost, and another may begin; also if the clock was set back.
         return flight if flight is not None and abs(now - flight.begun_at) < self._flight_time else None
 
 

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Awaitable
 from typing import Protocol
 
+from .forks import renew_after_fork
+
 #: Proofs a window, at the most: at the default one of 90 s, 11,000 a second, sustained. About 100 bytes each, and two
 #: windows' worth are kept.
 CAPACITY = 1_000_000
@@ -81,6 +83,12 @@ class MemoryReplayStore:
         self._shard_capacity = capacity // SHARDS + capacity // (4 * SHARDS) + 1
         self._shard_quota = quota // SHARDS + quota // (4 * SHARDS) + 1
         self._shards = [_Shard() for _ in range(SHARDS)]
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """See `forks`."""
+        for shard in self._shards:
+            shard.lock = threading.Lock()
 
     def first_use(self, key: bytes, owner: str, until: float, now: float) -> bool:
         """Whether `key` was never seen before. Raises ReplayStoreFull."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol
 
+from .forks import renew_after_fork
 from .jose import Malformed, decode_segment, encode_segment, parse_object, split
 from .keys import Flight
 from .replay import ReplayStore
@@ -19,7 +20,7 @@ from .replay import ReplayStore
 LIST_AGE = 1.0
 #: From this age on it waits: the worker was idle, and a token may have been revoked meanwhile. Also the pause after a failure.
 LIST_TOO_OLD = 5.0
-#: Seconds after which a reading that has not ended is taken for lost, as in a fork.
+#: Seconds after which a reading that has not ended is taken for lost.
 _LOST_AFTER = 10.0
 #: Revocations known at once; more are refused, never dropped: what is dropped would let a revoked token back in. 15 MB.
 MOST_REVOCATIONS = 100_000
@@ -73,6 +74,13 @@ class Revocations:
         self._failed = self._given_up = False
         self._flight: Flight | None = None
         self._sweep_at = 1_000
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """See `forks`."""
+        self._lock = threading.Lock()
+        if self._flight is not None:
+            self._flight, self._asked_at = None, -math.inf
 
     def __len__(self) -> int:
         return len(self.until)

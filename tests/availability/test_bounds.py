@@ -11,6 +11,7 @@ Every container that outlives a request, in floors 0 to 4, and what bounds it:
     Introspection._answers           introspection.MOST_ANSWERS      the issuer's own answers
     Introspection._answers[]         http.MOST_REPLY_BYTES           the members of one of them
     Introspection._questions         introspection.MOST_QUESTIONS    gone when they are answered
+    Introspection._asking            introspection.MOST_QUESTIONS    as above
     Revocations.until                revocation.MOST_REVOCATIONS     hashes; twice that where a shared list adds its own
     Issuers._fixed                   the setting `realms`            made once
     Issuers._proven                  issuers.MOST_REALMS             realms that the issuer itself has keys for
@@ -88,6 +89,7 @@ BOUNDS: dict[str, int] = {
     "Introspection._answers": ANSWERS,
     "Introspection._answers[]": 64,
     "Introspection._questions": introspection.MOST_QUESTIONS,
+    "Introspection._asking": introspection.MOST_QUESTIONS,
     "Revocations.until": REVOCATIONS + 1,  # two hashes a token
     "Issuers._fixed": 1,
     "Issuers._proven": REALMS,
@@ -333,9 +335,13 @@ def _module_caches() -> dict[str, Any]:
 
 
 def test_containers_of_modules_are_constant_tables_but_for_one_that_has_a_bound(flood: Flood) -> None:
+    """And one of what the app itself made, which goes with it."""
     before = _module_containers()
     assert before
-    assert {name for name in before if not name.rpartition(".")[2].isupper()} == {"strongdm_auth.jose._loaded"}
+    assert {name for name in before if not name.rpartition(".")[2].isupper()} == {
+        "strongdm_auth.jose._loaded",
+        "strongdm_auth.forks._parts",
+    }
     flood.of_strangers(20)
     flood.of_agents(20)
     after = _module_containers()

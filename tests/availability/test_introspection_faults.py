@@ -5,10 +5,13 @@ the answer has lapsed. There is no cooldown: the first request after the fault i
 """
 
 import asyncio
+import gc
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 
 from strongdm_auth.testing import Clock, SigningKey
@@ -169,3 +172,30 @@ def test_an_issuer_that_does_not_say_where_to_ask_is_an_outage(
 
     assert asyncio.run(main()) == [503, 503, 200]
     assert faulty.asked_about == [token]
+
+
+def test_an_issuer_that_overruns_again_and_again_leaves_no_clients_behind(
+    faulty: FaultyIssuer, key: SigningKey, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each time, the client that threads share is given up with all its connections; nobody may hold on to it."""
+    caplog.set_level(logging.CRITICAL, "strongdm_auth")  # a captured record holds its exception, and that the client
+    now = int(clock())
+    claims = {"iss": f"{faulty.url}/realms/alpha", "sub": "agent", "aud": AUDIENCE, "iat": now, "exp": now + 600}
+    tokens = [key.sign({}, {**claims, "jti": str(number)}) for number in range(6)]
+
+    async def told() -> int:
+        async with calling("sync", faulty.url, clock, http_timeout=SHORT, **SETTINGS) as caller:
+            assert (await caller.ask(tokens[0])).status == 200
+            faulty.break_down(FAULTS["hang"](faulty), INTROSPECTION)
+            assert {(await caller.ask(token)).status for token in tokens[1:]} == {503}
+            faulty.over.set()
+            await caller.settled()
+            return _clients()
+
+    before = _clients()
+    assert asyncio.run(told()) <= before + 1
+
+
+def _clients() -> int:
+    gc.collect()
+    return sum(type(each) is httpx.Client for each in gc.get_objects())

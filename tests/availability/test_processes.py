@@ -19,6 +19,9 @@ from typing import Any
 
 import pytest
 
+from strongdm_auth import Verifier
+from strongdm_auth.introspection import MOST_QUESTIONS
+
 from .callers import KINDS
 from .faulty_issuer import wait_until
 from .recording_issuer import RecordingIssuer, recording
@@ -28,10 +31,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 ROOT = Path(__file__).parents[2]
 WORKERS = 3
 TIMEOUT, STALL = 2.0, 1.0
-#: After this a flight counts as lost, see keys.py; and what asking may then take, on a busy machine.
-FLIGHT_TIME, SLACK = 2 * TIMEOUT + 1, 3.0
-#: Who takes less has not waited for a flight that nobody will end.
-AT_ONCE = FLIGHT_TIME - 1
+#: After 2 * TIMEOUT + 1 a flight counts as lost, see keys.py: who takes less has not waited for one that nobody will end.
+AT_ONCE = 2 * TIMEOUT
 #: What is due may be late on a busy machine, and is then tried again at once. No more is asked of the parent, in whose time
 #: others start; what counts is the children.
 RETRYING = {"http_timeout": TIMEOUT, "jwks_cooldown": 0}
@@ -133,7 +134,7 @@ def _children_work(recorder: RecordingIssuer, kind: str) -> None:
 
 
 def _fork_in_the_first_fetch(recorder: RecordingIssuer, kind: str) -> None:
-    """In the child nobody is left to end the fetch: its time is waited for, and then another one begins."""
+    """In the child nobody is left to end the fetch: it begins its own."""
     with process(kind, recorder.settings(introspection="off", **RETRYING)) as tell:
         recorder.issuer.stall(STALL, path="/jwks", times=1)
         tell(begin=recorder.token())
@@ -142,12 +143,11 @@ def _fork_in_the_first_fetch(recorder: RecordingIssuer, kind: str) -> None:
         assert set(tell(end=True)) <= {200, 503}
     for asked in found:
         assert [status for status, _ in asked] == [200, 200]
-        assert asked[0][1] < FLIGHT_TIME + SLACK
-        assert asked[1][1] < AT_ONCE
+        assert all(seconds < AT_ONCE for _, seconds in asked)
 
 
 def _fork_in_a_refresh(recorder: RecordingIssuer, kind: str) -> None:
-    """The keys it knows serve; and a new key gets in once the fetch that was lost has had its time."""
+    """The keys it knows serve, and a new key gets in at once."""
     issuer, known = recorder.issuer, recorder.token()
     with process(kind, recorder.settings(introspection="off", jwks_max_age=0, **RETRYING)) as tell:
         _let_in(tell, known)
@@ -160,29 +160,48 @@ def _fork_in_a_refresh(recorder: RecordingIssuer, kind: str) -> None:
         (found,) = tell(fork=[[*tokens, recorder.token()]], patience=10)
         assert tell(end=True) == [200]
     assert [status for status, _ in found] == [200] * 5
-    assert all(seconds < AT_ONCE for _, seconds in found[:4])
-    assert found[4][1] < FLIGHT_TIME + SLACK
+    assert all(seconds < AT_ONCE for _, seconds in found)
 
 
 def _fork_in_a_question(recorder: RecordingIssuer, kind: str) -> None:
-    """New tokens cost the child nothing; about one that is being asked about it waits, in vain, and then asks itself."""
+    """As many as may be under way in the parent; none of them is the child's, which asks about each itself."""
     issuer = recorder.issuer
     with process(kind, recorder.settings(introspection_ttl=60, **RETRYING)) as tell:
         _let_in(tell, recorder.token())
         issuer.forget_requests()
-        issuer.stall(STALL, path="/introspect", times=5)
-        waiting = [recorder.token() for _ in range(5)]
+        issuer.stall(STALL, path="/introspect", times=MOST_QUESTIONS)
+        waiting = [recorder.token() for _ in range(MOST_QUESTIONS)]
         for token in waiting:
             tell(begin=token)
-        wait_until(lambda: issuer.count("/introspect") == 5)
+        wait_until(lambda: issuer.count("/introspect") >= MOST_QUESTIONS - 5)
         children = [[recorder.token() for _ in range(5)] for _ in range(2)]
         found = tell(fork=[[*tokens, waiting[0]] for tokens in children], patience=10)
         assert set(tell(end=True)) <= {200, 503}
     for asked in found:
         assert [status for status, _ in asked] == [200] * 6
-        assert all(seconds < AT_ONCE for _, seconds in asked[:5])
-        assert asked[5][1] < FLIGHT_TIME + SLACK
+        assert all(seconds < AT_ONCE for _, seconds in asked)
     assert _are_apart(recorder, waiting[1:], *children)
+
+
+def test_a_fork_while_a_thread_holds_a_lock_leaves_the_child_able_to_work() -> None:
+    """Each lock of ours, as it is in the child: held by a thread that is not there."""
+    verifier = Verifier(issuer="https://id.example.com/realms/alpha", audience="x")
+    server = verifier._server
+    keys = server.issuers.find("https://id.example.com/realms/alpha")
+    assert keys is not None
+    assert server.replay is not None
+    held = [keys, server.issuers, server.introspection, server.revocations, verifier._http]
+    locks = [part._lock for part in held] + [shard.lock for shard in server.replay._shards]
+    for lock in locks:
+        lock.acquire()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        free = [part._lock for part in held] + [shard.lock for shard in server.replay._shards]
+        os._exit(0 if all(lock.acquire(blocking=False) for lock in free) else 1)
+    for lock in locks:
+        lock.release()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_children_of_a_process_that_was_in_use_verify_fetch_and_introspect() -> None:

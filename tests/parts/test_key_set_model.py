@@ -42,6 +42,7 @@ class Known:
     settled: bool = False
     ended: bool = False
     waiting: int = 0
+    forced: bool = False
 
 
 @dataclass
@@ -101,7 +102,7 @@ class KeySet(RuleBasedStateMachine):
         if flight is None:
             return
         assert not flight.landed.done()
-        model.current = Known(flight, self.now)
+        model.current = Known(flight, self.now, forced=forced)
         self.flights.append(model.current)
         if forced:
             model.forced_at = self.now
@@ -153,6 +154,9 @@ class KeySet(RuleBasedStateMachine):
         known.ended, self.model.given_up = True, not known.flight.settled
         if self.model.current is known:
             self.model.current = None
+            if known.forced and not known.settled:  # given up: it does not count
+                self.model.forced_at = None
+                self.forced.clear()
 
     @rule()
     def retire(self) -> None:

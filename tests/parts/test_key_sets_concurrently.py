@@ -129,6 +129,83 @@ def test_a_cancelled_request_that_began_the_fetch_strands_nobody(world: World, k
     assert asyncio.run(main()) == [200] * (20 - cancelled)
 
 
+def test_a_cancelled_request_that_forced_the_fetch_costs_no_good_token_an_answer(
+    world: World, key: SigningKey, other_key: SigningKey
+) -> None:
+    """A rotated key: the fetch belongs to nobody, so that a stranger who hangs up cannot keep others out."""
+    world.publish(key)
+
+    async def main() -> list[int]:
+        verifier = world.async_verifier()
+        assert await async_status_of(verifier, world.token(key)) == 200
+        world.publish(key, other_key)
+        gate = world.hold(f"{ALPHA}/jwks")
+        tasks = [asyncio.create_task(async_status_of(verifier, world.token(other_key, jti=str(i)))) for i in range(5)]
+        await asyncio.sleep(0.01)
+        tasks[0].cancel()
+        await asyncio.sleep(0.01)
+        gate.open()
+        async with asyncio.timeout(2):
+            return await asyncio.gather(*tasks[1:])
+
+    assert asyncio.run(main()) == [200] * 4
+    assert world.count("/jwks") == 2
+
+
+def test_a_forced_fetch_that_ended_with_its_event_loop_is_made_again(
+    world: World, key: SigningKey, other_key: SigningKey
+) -> None:
+    world.publish(key)
+    verifier = world.async_verifier()
+    assert asyncio.run(async_status_of(verifier, world.token(key))) == 200
+    world.publish(key, other_key)
+    gate = world.hold(f"{ALPHA}/jwks")
+
+    async def hang_up() -> None:
+        task = asyncio.create_task(async_status_of(verifier, world.token(other_key, jti="gone")))
+        await asyncio.sleep(0.01)
+        task.cancel()
+
+    async def wait_for_it() -> int:
+        return await async_status_of(verifier, world.token(other_key, jti="waits"))
+
+    async def main() -> int:
+        await asyncio.to_thread(asyncio.run, hang_up())
+        gate.open()
+        return await wait_for_it()
+
+    assert asyncio.run(main()) == 200
+    assert world.count("/jwks") == 3
+
+
+def test_who_waits_for_a_forced_fetch_that_is_given_up_makes_it_anew(
+    world: World, key: SigningKey, other_key: SigningKey
+) -> None:
+    world.publish(key)
+    verifier = world.async_verifier()
+    assert asyncio.run(async_status_of(verifier, world.token(key))) == 200
+    world.publish(key, other_key)
+    gate, waits = world.hold(f"{ALPHA}/jwks"), threading.Event()
+
+    async def hang_up() -> None:
+        task = asyncio.create_task(async_status_of(verifier, world.token(other_key, jti="gone")))
+        await asyncio.to_thread(waits.wait, 5)
+        task.cancel()
+
+    async def main() -> int:
+        gone = asyncio.create_task(asyncio.to_thread(asyncio.run, hang_up()))
+        await asyncio.to_thread(gate.arrived.wait, 5)
+        waiting = asyncio.create_task(async_status_of(verifier, world.token(other_key, jti="waits")))
+        await asyncio.sleep(0.01)
+        waits.set()
+        await gone
+        gate.open()
+        return await waiting
+
+    assert asyncio.run(main()) == 200
+    assert world.count("/jwks") == 3
+
+
 def test_a_cancelled_request_that_waited_takes_nobody_with_it(world: World, key: SigningKey) -> None:
     world.publish(key)
     gate = world.hold(ALPHA + DISCOVERY)

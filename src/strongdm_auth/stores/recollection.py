@@ -10,6 +10,8 @@ import math
 import threading
 import time
 
+from strongdm_auth.forks import renew_after_fork
+
 from .redis_commands import PREFIX
 
 _log = logging.getLogger("strongdm_auth.stores")
@@ -44,6 +46,11 @@ class Recollection:
         self._started_at = -math.inf
         self._candidate: str | None = None
         self._mark_lifetime = math.ceil(proof_max_age) + _MARK_LIFETIME
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """See `forks`."""
+        self._lock = threading.Lock()
 
     @property
     def run_id(self) -> str | None:
