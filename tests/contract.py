@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from strongdm_auth import Delegation, Requirement
+from strongdm_auth import ActorPattern, Delegation, Requirement
 from strongdm_auth.dpop import Nonces
 from strongdm_auth.testing import DPoPKey, Issuer
 
@@ -31,6 +31,9 @@ ROUTES: dict[str, Requirement] = {
     "/delegated": Requirement(delegation=Delegation()),
     "/direct": Requirement(delegation=Delegation(forbid=True)),
     "/scheduler": Requirement(delegation=Delegation(allowed_actors=["cli_scheduler_*"], max_depth=1)),
+    "/beta-agents": Requirement(delegation=Delegation(allowed_actors=ActorPattern("cli_*", realm="beta"))),
+    "/humans": Requirement(delegation=Delegation(human="*@example.com")),
+    "/innermost-humans": Requirement(delegation=Delegation(human="*@example.com", human_at="innermost")),
     "/strong": Requirement(acr="gold silver"),
     "/recent": Requirement(max_age=300),
     "/optional": Requirement(optional=True),

@@ -83,6 +83,10 @@ def forbidden(error: str, scheme: str = "Bearer", **parameters: str) -> dict[str
     return {"status": 403, "error": error, "challenges": {scheme: {"error": error, **parameters}}}
 
 
+def policy(name: str) -> dict[str, str]:
+    return {"authorize": f"tests.hooks:{name}"}
+
+
 def step_up(**parameters: str) -> dict[str, Any]:
     error = "insufficient_user_authentication"
     return {"status": 401, "error": error, "challenges": {"Bearer": {"error": error, **parameters}}}
@@ -179,6 +183,11 @@ GOOD = [
     Case("one of two scopes", bearer(scopes=["write"]), path="/any"),
     Case("the route's realm", bearer(realm="beta"), path="/beta"),
     Case("delegated", bearer(actor={"sub": "cli_a", "act": {"sub": "cli_b"}}), path="/delegated", token={"actors": ["cli_a", "cli_b"]}),
+    Case("delegated to an agent of another realm", lambda world: bearer(actor={"sub": "cli_a", "iss": world.issuer.issuer_url("beta")})(world), path="/beta-agents", token={"actors": ["cli_a"]}),
+    Case("a human's agent", bearer(subject="ann@example.com", actor={"sub": "cli_a", "act": {"sub": "cli_b"}}), path="/humans", token={"actors": ["cli_a", "cli_b"]}),
+    Case("a human innermost", bearer(actor={"sub": "cli_a", "act": {"sub": "ann@example.com"}}), path="/innermost-humans"),
+    Case("the application agrees", bearer(subject="alice"), path="/read", settings=policy("only_alice_reads")),
+    Case("nobody is nothing to ask the application about", path="/optional", settings=policy("break_down"), token={"anonymous": True}),
     Case("not delegated", bearer(), path="/direct", token={"actor": None}),
     Case("the right actor", bearer(actor={"sub": "cli_scheduler_1"}), path="/scheduler", token={"actor": "cli_scheduler_1"}),
     Case("acr", bearer(claims={"acr": "silver"}), path="/strong"),
@@ -291,6 +300,22 @@ BAD = [
     Case("the wrong actor", bearer(actor={"sub": "cli_x"}), path="/scheduler", **forbidden("access_denied")),
     Case("the right actor further in", bearer(actor={"sub": "cli_x", "act": {"sub": "cli_scheduler_1"}}), path="/scheduler", **forbidden("access_denied")),
     Case("too many actors", bearer(actor={"sub": "cli_scheduler_1", "act": {"sub": "cli_b"}}), path="/scheduler", **forbidden("access_denied")),
+    Case("an actor of the token's own realm where another's is asked for", bearer(actor={"sub": "cli_a"}), path="/beta-agents", **forbidden("access_denied")),
+    Case("the actor's name, of an unknown issuer", bearer(actor={"sub": "cli_scheduler_1", "iss": "https://evil.example"}), path="/scheduler", **forbidden("access_denied")),
+    Case("an agent acts for an agent where a human is asked for", bearer(actor={"sub": "cli_a", "act": {"sub": "ann@example.com"}}), path="/humans", **forbidden("access_denied")),
+    Case("nobody acts where a human is asked for", bearer(subject="ann@example.com"), path="/humans", **forbidden("access_denied")),
+    Case("an agent stands innermost where a human is asked for", bearer(subject="ann@example.com", actor={"sub": "cli_a"}), path="/innermost-humans", **forbidden("access_denied")),
+    Case("the application refuses", bearer(), settings=policy("refuse"), **forbidden("access_denied")),
+    Case("the application refuses a bound token", bound(), settings=policy("refuse"), **forbidden("access_denied", "DPoP")),
+    Case("the application refuses this subject", bearer(subject="bob"), settings=policy("only_alice_reads"), **forbidden("access_denied")),
+    Case("the application refuses this path", bearer(subject="alice"), settings=policy("only_alice_reads"), **forbidden("access_denied")),
+    Case("the application says nothing", bearer(), settings=policy("say_nothing"), **forbidden("access_denied")),
+    Case("the application says yes, but not True", bearer(), settings=policy("say_yes_in_words"), **forbidden("access_denied")),
+    Case("the application says no in its own words", bearer(), settings=policy("not_after_hours"), **forbidden("access_denied", error_description="Not after hours")),
+    Case("the application wants more scope", bearer(), settings=policy("more_scope"), **forbidden("insufficient_scope")),
+    Case("the application's policy is broken", bearer(), settings=policy("break_down"), **unavailable()),
+    Case("what we refuse the application is not asked about", bearer(lifetime=-100), settings=policy("break_down"), **invalid_token()),
+    Case("an observer that fails stops nothing", bearer(), settings={"on_event": "tests.hooks:fail"}),
     Case("acr missing", bearer(), path="/strong", **step_up(acr_values="gold silver")),
     Case("acr too weak", bearer(claims={"acr": "bronze"}), path="/strong", **step_up(acr_values="gold silver")),
     Case("auth_time too long ago", bearer(claims={"auth_time": NOW - 900}), path="/recent", **step_up(max_age="300")),

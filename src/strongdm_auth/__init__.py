@@ -13,6 +13,7 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .challenge import Denial as Denial
+    from .delegation import ActorPattern as ActorPattern
     from .delegation import Delegation as Delegation
     from .errors import AccessDenied as AccessDenied
     from .errors import ConfigurationError as ConfigurationError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from .errors import StrongDMAuthError as StrongDMAuthError
     from .errors import TemporarilyUnavailable as TemporarilyUnavailable
     from .errors import UseDPoPNonce as UseDPoPNonce
+    from .events import Decision as Decision
+    from .events import Exchange as Exchange
     from .flask import StrongDMAuth as StrongDMAuth
     from .flow import Admission as Admission
     from .replay import MemoryReplayStore as MemoryReplayStore
@@ -44,11 +47,14 @@ _HOMES = {
     "AccessDenied": "errors",
     "AccessToken": "tokens",
     "Actor": "tokens",
+    "ActorPattern": "delegation",
     "Admission": "flow",
     "AsyncVerifier": "verifier",
     "ConfigurationError": "errors",
+    "Decision": "events",
     "Delegation": "delegation",
     "Denial": "challenge",
+    "Exchange": "events",
     "InsufficientScope": "errors",
     "InsufficientUserAuthentication": "errors",
     "InvalidDPoPProof": "errors",
@@ -72,11 +78,14 @@ __all__ = [
     "AccessDenied",
     "AccessToken",
     "Actor",
+    "ActorPattern",
     "Admission",
     "AsyncVerifier",
     "ConfigurationError",
+    "Decision",
     "Delegation",
     "Denial",
+    "Exchange",
     "InsufficientScope",
     "InsufficientUserAuthentication",
     "InvalidDPoPProof",

@@ -60,7 +60,11 @@ class Asking:
                     self._url, self._url_until = url, now + self._settings.jwks_max_age
                 headers, form = introspection.question(compact)
                 reply: Reply = yield Fetch(
-                    self._url, tuple(headers.items()), form, within=time_left(self._settings, since, now)
+                    "introspection",
+                    self._url,
+                    tuple(headers.items()),
+                    form,
+                    within=time_left(self._settings, since, now),
                 )
                 now = reply.at
                 if reply.status != 200:

@@ -69,6 +69,7 @@ DESCRIPTIONS: dict[str, str] = {
     "delegation.too_deep": "The delegation chain is too long",
     "delegation.actor": "The acting agent is not let in here",
     "delegation.subject": "Acting for this subject is not let in here",
+    "delegation.human": "Only what a human is behind is let in here",
     "step_up.acr": "A stronger authentication is required",
     "step_up.max_age": "A more recent authentication is required",
     "keys.unavailable": "The issuer's keys cannot be had right now",
@@ -76,6 +77,8 @@ DESCRIPTIONS: dict[str, str] = {
     "introspection.unavailable": "The issuer cannot be asked about the token right now",
     "introspection.busy": "Too many tokens are being asked about right now",
     "revocation.unavailable": "The revocation could not be passed on to all workers; try again",
+    "policy.refused": "This is not allowed",
+    "policy.unavailable": "Whether this is allowed cannot be told right now",
     "replay.unavailable": "Whether the proof was used before cannot be told right now",
 }
 
@@ -112,7 +115,12 @@ class ConfigurationError(StrongDMAuthError):
 
 
 class Refused(StrongDMAuthError):
-    """A request was not let in. `scheme` is the scheme that the client used, once that is known."""
+    """A request was not let in. `scheme` is the scheme that the client used, once that is known.
+
+    `token` is its access token, where that was verified before something else failed; for the audit trail alone.
+    """
+
+    token: object = None
 
     def __init__(self, reason: str, *, scheme: str | None = None) -> None:
         super().__init__(DESCRIPTIONS[reason])

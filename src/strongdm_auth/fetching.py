@@ -89,7 +89,7 @@ class KeyFetching:
                 jwks_uri = keys.jwks_uri if flight.forced else None
                 if jwks_uri is None:
                     jwks_uri, now = yield from discover(self._settings, keys.issuer, "jwks_uri", "jwks")
-                reply: Reply = yield Fetch(jwks_uri, within=time_left(self._settings, since, now))
+                reply: Reply = yield Fetch("jwks", jwks_uri, within=time_left(self._settings, since, now))
                 now = reply.at
                 if reply.status != 200:
                     raise Unreachable(f"status {reply.status}", status=reply.status)
@@ -110,7 +110,7 @@ class KeyFetching:
 
 def discover(settings: Settings, issuer: str, member: str, fallback: str) -> Story[tuple[str, float]]:
     """An endpoint from the discovery document; without such a document, StrongDM ID's own place for it."""
-    reply: Reply = yield Fetch(discovery_url(issuer))
+    reply: Reply = yield Fetch("discovery", discovery_url(issuer))
     url = None
     if reply.status == 200:
         allow_http = settings.unsafe_allow_http

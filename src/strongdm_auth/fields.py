@@ -5,7 +5,8 @@ wants it, or raises ValueError with the problem and the fix, in words that go af
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, NoReturn
+from importlib import import_module
+from typing import Any, Literal, NoReturn
 
 from .urls import fetch_problem
 
@@ -151,3 +152,22 @@ def parse_replay_store(value: object) -> object:
     if not callable(getattr(value, "first_use", None)):
         _wrong("must be a URL such as memory://, or an object with a method first_use(key, owner, until, now)")
     return value
+
+
+def parse_callable(value: object) -> Callable[..., Any]:
+    """A callable, or where one is: `package.module:name`. A class stands for what it makes without arguments."""
+    if isinstance(value, str):
+        module, _, name = value.partition(":") if ":" in value else value.rpartition(".")
+        try:
+            value = getattr(import_module(module), name)
+        except (ImportError, AttributeError, ValueError) as fault:
+            _wrong(f"cannot be imported ({fault}); give a callable or its place, such as package.module:name")
+    if isinstance(value, type):
+        value = value()
+    return value if callable(value) else _wrong("must be a callable, or its place such as package.module:name")
+
+
+def parse_observers(value: object) -> tuple[Callable[..., Any], ...]:
+    if isinstance(value, str):
+        value = parse_names(value)
+    return tuple(map(parse_callable, value if isinstance(value, (list, tuple)) else [value]))

@@ -62,6 +62,17 @@ def _both(refusal: type[errors.Refused]) -> type[errors.Refused]:
 _BOTH: dict[type[errors.Refused], type[errors.Refused]] = {refusal: _both(refusal) for refusal in errors.REFUSALS}
 
 
+class _FlaskRequest(EnvironRequest):
+    """A request of a WSGI environ, of which Flask knows the route."""
+
+    __slots__ = ()
+
+    @property
+    def route(self) -> str | None:
+        rule = _request().url_rule
+        return None if rule is None else rule.rule
+
+
 class _Slot(dict[Verifier, Admission]):
     """What authentication gave for one request, by verifier: an app may have several, and may hand a request on."""
 
@@ -216,7 +227,7 @@ class StrongDMAuth:
             slot = environ[_SLOT] = _Slot()
             slot.latest = None
         try:
-            admission = verifier.admit(EnvironRequest(environ), requirement, slot.get(verifier))
+            admission = verifier.admit(_FlaskRequest(environ), requirement, slot.get(verifier))
         except errors.Refused as refusal:
             raise self._refusal(refusal, requirement) from None
         if admission is not None:

@@ -95,6 +95,7 @@ class ResourceServer:
     ) -> Story[Admission]:
         """Who sent this request? Ends with an `Admission`, or raises `Refused`. `digest`: what `recall` gave, to save time."""
         credentials, digest, verified = self._read(request, digest)  # 1
+        token: AccessToken | None = None
         try:
             if self.revocations.shared:
                 yield from self.asking.learn_revocations(now)
@@ -115,7 +116,7 @@ class ResourceServer:
             if introspect or self._always_asks:
                 token = yield from self.introspect(credentials.token, token, now)  # 8
         except Refused as refusal:
-            refusal.scheme = credentials.scheme
+            refusal.scheme, refusal.token = credentials.scheme, token
             raise
         return Admission(token, self._headers(proof, now))
 
@@ -149,7 +150,7 @@ class ResourceServer:
             if not _first_use(proof, self.replay, now):
                 raise InvalidDPoPProof("dpop.replayed")
         except Refused as refusal:
-            refusal.scheme = scheme
+            refusal.scheme, refusal.token = scheme, token
             raise
         return Admission(token, self._headers(proof, now)) if proof.renew_nonce else admission, digest
 

@@ -77,6 +77,11 @@ class Request:
         """The query as it was sent, without the question mark."""
         return self._url.partition("#")[0].partition("?")[2]
 
+    @property
+    def route(self) -> str | None:
+        """The pattern of the route that answers, such as `/notes/<id>`, where the framework tells."""
+        return None
+
     def uri(self, public_url: str | None = None) -> str:
         """The URI without query and fragment, as the client sees it: what `htu` must equal (RFC 9449 4.3).
 
@@ -209,6 +214,11 @@ class ScopeRequest(ServedRequest):
     def query(self) -> str:
         query: bytes = self._scope.get("query_string", b"")
         return query.decode("latin-1")
+
+    @property
+    def route(self) -> str | None:
+        path: object = getattr(self._scope.get("route"), "path", None)  # Starlette's and FastAPI's own record
+        return path if isinstance(path, str) else None
 
     @property
     def decoded_path(self) -> str:

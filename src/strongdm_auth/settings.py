@@ -20,8 +20,10 @@ from .fields import (
     REDIS,
     SHARED_OPERATIONS,
     parse_algorithms,
+    parse_callable,
     parse_choice,
     parse_names,
+    parse_observers,
     parse_realms,
     parse_replay_store,
     parse_seconds,
@@ -69,6 +71,8 @@ class SettingsKeywords(TypedDict, total=False):
     http_timeout: float | str | None
     max_token_bytes: int | str | None
     unsafe_allow_http: bool | str | None
+    authorize: Callable[..., Any] | str | None
+    on_event: Callable[..., Any] | Iterable[Callable[..., Any]] | str | None
     introspection_enabled: bool | str | None
     jwks_cache_ttl: float | str | None
 
@@ -99,6 +103,8 @@ _FIELDS: dict[str, tuple[Any, Callable[[object], Any]]] = {
     "http_timeout": (5.0, parse_seconds(0.05, 60)),
     "max_token_bytes": (16_384, parse_size),
     "unsafe_allow_http": (False, parse_switch),
+    "authorize": (None, parse_callable),
+    "on_event": ((), parse_observers),
 }
 #: The keywords of the middleware that StrongDM ID's examples began with -> (field, what its value means there).
 _FORMER_NAMES: dict[str, tuple[str, Callable[[object], object]]] = {
@@ -139,6 +145,9 @@ class Settings:
     http_timeout: float
     max_token_bytes: int
     unsafe_allow_http: bool
+    #: See `policy.Authorize`, and `events.Observer`.
+    authorize: Callable[..., Any] | None
+    on_event: tuple[Callable[..., Any], ...]
 
     def __init__(self, **keywords: Unpack[SettingsKeywords]) -> None:
         self._build(keywords, None, "", os.environ)

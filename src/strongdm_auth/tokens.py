@@ -7,7 +7,7 @@ outermost actor and the top-level claims may decide access; the nested ones are 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 #: Deeper chains are not walked. RFC 8693 names no number; delegation of delegation of an agent is rarely 3 deep.
 MOST_ACTORS = 16
@@ -70,9 +70,9 @@ def read_actors(act: object) -> tuple[Actor, ...]:
             found.append((None, None))
             break
         subject, issuer = act.get("sub"), act.get("iss")
-        found.append(
-            (subject if isinstance(subject, str) and subject else None, issuer if isinstance(issuer, str) else None)
-        )
+        # Without an `iss` it is one of the token's issuer; with one that is no string it is nobody who can be told.
+        known = isinstance(subject, str) and subject and (issuer is None or isinstance(issuer, str))
+        found.append((subject, issuer) if known else (None, None))
         act = act.get("act")
     chain: list[Actor] = []
     for subject, issuer in reversed(found):
@@ -181,6 +181,11 @@ class AccessToken(Mapping[str, Any]):
 
     def __bool__(self) -> bool:
         return True
+
+
+def scheme_of(token: AccessToken) -> Literal["Bearer", "DPoP"]:
+    """The scheme that it is used with: bound is bound (RFC 9449 7.1)."""
+    return "Bearer" if token.key_thumbprint is None else "DPoP"
 
 
 _set_subject, _set_issuer, _set_realm, _set_scopes, _set_client_id, _set_audience, _set_expires_at, _set_issued_at = (

@@ -1,8 +1,9 @@
 """`Verifier` and `AsyncVerifier`: the story with hands and a clock. What every door, and code without a framework, calls."""
 
-import logging
 from typing import TYPE_CHECKING, Any, Unpack
 
+from . import policy
+from .audit import Audit
 from .challenge import Challenges, Denial
 from .drivers import AsyncDriver, SyncDriver
 from .errors import ConfigurationError, MissingCredentials, Refused, StrongDMAuthError, UseDPoPNonce
@@ -14,12 +15,10 @@ from .request import Request, read_credentials
 from .requirement import ANY_TOKEN, Requirement
 from .settings import Settings, SettingsKeywords
 from .stores import open_store
-from .tokens import AccessToken
+from .tokens import AccessToken, scheme_of
 
 if TYPE_CHECKING:
     import httpx
-
-_log = logging.getLogger("strongdm_auth")
 
 
 class _Verification:
@@ -33,6 +32,7 @@ class _Verification:
         self.settings = Settings(**keywords) if settings is None else settings
         self._server = ResourceServer(self.settings) if server is None else server
         self._clock = clock
+        self._audit = Audit(self.settings.on_event)
         resource = self.settings.resource
         self._challenges = Challenges(
             dpop_required=self.settings.dpop == "required",
@@ -48,14 +48,6 @@ class _Verification:
         nonces = self._server.proofs.nonces
         nonce = nonces.issue(self._clock()) if isinstance(error, UseDPoPNonce) and nonces is not None else None
         return self._challenges.denial(error, requirement, nonce=nonce)
-
-    def _recall(self, request: Request) -> tuple[Admission | None, bytes | None]:
-        """The warm way: see `ResourceServer.recall`."""
-        try:
-            return self._server.recall(request, self._clock())
-        except Refused as refusal:
-            _log.debug("refused: %s", refusal.reason)
-            raise
 
     def _admit(
         self, request: Request, requirement: Requirement, kept: Admission | None, digest: bytes | None
@@ -76,8 +68,7 @@ class _Verification:
             raise
         except Refused as refusal:
             if kept is not None:
-                refusal.scheme = _scheme_of(kept)
-            _log.debug("refused: %s", refusal.reason)
+                refusal.scheme, refusal.token = scheme_of(kept.token), kept.token
             raise
         return self._hold(kept, requirement)
 
@@ -87,14 +78,9 @@ class _Verification:
             try:
                 requirement.check(kept.token, self._clock(), self.settings.leeway)
             except Refused as refusal:
-                refusal.scheme = _scheme_of(kept)
-                _log.debug("refused: %s", refusal.reason)
+                refusal.scheme, refusal.token = scheme_of(kept.token), kept.token
                 raise
         return kept
-
-
-def _scheme_of(kept: Admission) -> str:
-    return "Bearer" if kept.token.key_thumbprint is None else "DPoP"
 
 
 class Verifier(_Verification):
@@ -120,8 +106,9 @@ class Verifier(_Verification):
         self._http = SyncHTTP(
             self.settings.http_timeout, client, clock, keep_alive=self.settings.introspection != "off"
         )
+        self._authorize = policy.for_threads(self.settings.authorize)
         self._store = open_store(self.settings)
-        self._driver = SyncDriver(self._http, self._store, 2 * self.settings.http_timeout + 1, clock)
+        self._driver = SyncDriver(self._http, self._store, 2 * self.settings.http_timeout + 1, clock, self._audit)
 
     def authenticate(self, request: Request) -> AccessToken:
         """Who sent this request, whatever the route then asks.
@@ -129,9 +116,15 @@ class Verifier(_Verification):
         Raises:
             Refused: nobody who is let in; `denial(error)` is the HTTP answer.
         """
-        admission, digest = self._recall(request)
-        if admission is None:
-            admission = self._driver.run(self._server.authenticate(request, self._clock(), digest=digest))
+        try:
+            admission, digest = self._server.recall(request, self._clock())
+            if admission is None:
+                admission = self._driver.run(self._server.authenticate(request, self._clock(), digest=digest))
+        except Refused as refusal:
+            self._audit.refused(request, ANY_TOKEN, refusal, self._clock())
+            raise
+        if self._audit.listening:
+            self._audit.admitted(request, ANY_TOKEN, admission.token, self._clock())
         return admission.token
 
     def authorize(self, request: Request, requirement: Requirement) -> AccessToken | None:
@@ -152,11 +145,21 @@ class Verifier(_Verification):
         once and a second decorator costs nothing.
         """
         digest = None
-        if kept is None:
-            kept, digest = self._recall(request)
-        if kept is not None and (not requirement.introspect or kept.token.introspected):
-            return self._hold(kept, requirement)
-        return self._driver.run(self._admit(request, requirement, kept, digest))
+        try:
+            if kept is None:
+                kept, digest = self._server.recall(request, self._clock())
+            if kept is not None and (not requirement.introspect or kept.token.introspected):
+                admission: Admission | None = self._hold(kept, requirement)
+            else:
+                admission = self._driver.run(self._admit(request, requirement, kept, digest))
+            if self._authorize is not None and admission is not None:
+                policy.ask(self._authorize, admission.token, request, requirement)
+        except Refused as refusal:
+            self._audit.refused(request, requirement, refusal, self._clock())
+            raise
+        if self._audit.listening:
+            self._audit.admitted(request, requirement, admission and admission.token, self._clock())
+        return admission
 
     def revoke(self, token: str) -> None:
         """Refuse this access token from now on, although it has not expired; such as when its session ends.
@@ -204,14 +207,21 @@ class AsyncVerifier(_Verification):
         self._http = AsyncHTTP(
             self.settings.http_timeout, client, clock, keep_alive=self.settings.introspection != "off"
         )
+        self._authorize = self.settings.authorize
         self._store = open_store(self.settings, for_event_loops=True)
-        self._driver = AsyncDriver(self._http, self._store, 2 * self.settings.http_timeout + 1, clock)
+        self._driver = AsyncDriver(self._http, self._store, 2 * self.settings.http_timeout + 1, clock, self._audit)
 
     async def authenticate(self, request: Request) -> AccessToken:
         """As `Verifier.authenticate`."""
-        admission, digest = self._recall(request)
-        if admission is None:
-            admission = await self._driver.run(self._server.authenticate(request, self._clock(), digest=digest))
+        try:
+            admission, digest = self._server.recall(request, self._clock())
+            if admission is None:
+                admission = await self._driver.run(self._server.authenticate(request, self._clock(), digest=digest))
+        except Refused as refusal:
+            self._audit.refused(request, ANY_TOKEN, refusal, self._clock())
+            raise
+        if self._audit.listening:
+            self._audit.admitted(request, ANY_TOKEN, admission.token, self._clock())
         return admission.token
 
     async def authorize(self, request: Request, requirement: Requirement) -> AccessToken | None:
@@ -224,11 +234,21 @@ class AsyncVerifier(_Verification):
     ) -> Admission | None:
         """As `Verifier.admit`."""
         digest = None
-        if kept is None:
-            kept, digest = self._recall(request)
-        if kept is not None and (not requirement.introspect or kept.token.introspected):
-            return self._hold(kept, requirement)
-        return await self._driver.run(self._admit(request, requirement, kept, digest))
+        try:
+            if kept is None:
+                kept, digest = self._server.recall(request, self._clock())
+            if kept is not None and (not requirement.introspect or kept.token.introspected):
+                admission: Admission | None = self._hold(kept, requirement)
+            else:
+                admission = await self._driver.run(self._admit(request, requirement, kept, digest))
+            if self._authorize is not None and admission is not None:
+                await policy.ask_in_loop(self._authorize, admission.token, request, requirement)
+        except Refused as refusal:
+            self._audit.refused(request, requirement, refusal, self._clock())
+            raise
+        if self._audit.listening:
+            self._audit.admitted(request, requirement, admission and admission.token, self._clock())
+        return admission
 
     async def revoke(self, token: str) -> None:
         """As `Verifier.revoke`."""

@@ -110,7 +110,7 @@ def test_half_a_character_is_no_json(text: bytes) -> None:
 
 
 def test_what_is_passed_around_inside_shows_no_secret() -> None:
-    fetch = Fetch("https://x", (("Authorization", "Basic c2VjcmV0"),), b"token=hidden")
+    fetch = Fetch("introspection", "https://x", (("Authorization", "Basic c2VjcmV0"),), b"token=hidden")
     assert "c2VjcmV0" not in repr(fetch)
     assert "hidden" not in repr(fetch)
     assert "YWJj" not in repr(split("YWJj.YWJj.YWJj"))

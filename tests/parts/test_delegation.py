@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from strongdm_auth import AccessDenied, AccessToken, ConfigurationError, Delegation
+from strongdm_auth import AccessDenied, AccessToken, ActorPattern, ConfigurationError, Delegation
 from strongdm_auth.tokens import MOST_ACTORS, read_actors
 
-from .world import ALPHA
+from .world import ALPHA, ISSUER
 
 
 def token(*actors: object, subject: str | None = "user_ann") -> AccessToken:
@@ -135,3 +135,112 @@ def test_a_depth_is_a_whole_number_that_can_be_reached(max_depth: Any) -> None:
 def test_a_name_that_matches_nobody_is_a_mistake(field: str, names: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{field} must be names or patterns"):
         Delegation(**{field: names})
+
+
+OTHER = ALPHA.replace("alpha", "beta")
+FOREIGN = "https://id.example.org/realms/alpha"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "own", "named", "beta", "foreign"),
+    [
+        ("cli_a", True, True, False, False),
+        (ActorPattern("cli_a"), True, True, False, False),
+        (ActorPattern("cli_?"), True, True, False, False),
+        (ActorPattern("cli_b"), False, False, False, False),
+        (ActorPattern(), True, True, False, False),
+        (ActorPattern("cli_a", issuer=ALPHA), True, True, False, False),
+        (ActorPattern("cli_a", issuer=OTHER), False, False, True, False),
+        (ActorPattern("cli_a", issuer=FOREIGN), False, False, False, True),
+        (ActorPattern("cli_a", issuer="https://id.example.*"), True, True, True, True),
+        (ActorPattern("cli_b", issuer="*"), False, False, False, False),
+        (ActorPattern("cli_a", realm="alpha"), True, True, False, False),
+        (ActorPattern("cli_a", realm="beta"), False, False, True, False),
+        (ActorPattern("cli_a", realm="*"), True, True, True, False),
+        (ActorPattern("cli_b", realm="*"), False, False, False, False),
+        (["cli_b", ActorPattern("cli_a", realm="beta")], False, False, True, False),
+    ],
+)
+def test_whose_agent_it_is_counts_and_not_its_name_alone(
+    allowed: Any, own: bool, named: bool, beta: bool, foreign: bool
+) -> None:
+    """An agent of the same name, of another issuer: only where the policy names that issuer or realm."""
+    policy = Delegation(allowed_actors=allowed)
+    issuers = (None, ALPHA, OTHER, FOREIGN)
+    chains = [{"sub": "cli_a"} | ({} if issuer is None else {"iss": issuer}) for issuer in issuers]
+    let_in = [verdict(policy, realm_token(chain)) == "let in" for chain in chains]
+    assert let_in == [own, named, beta, foreign]
+
+
+def realm_token(act: dict[str, Any]) -> AccessToken:
+    chain = read_actors(act)
+    return AccessToken(subject="user_ann", issuer=ALPHA, realm="alpha", delegation=chain, actor=chain[0])
+
+
+def test_realms_lie_below_the_base_of_a_token_s_issuer_that_is_the_base_itself() -> None:
+    chain = read_actors({"sub": "cli_a", "iss": ALPHA})
+    base = AccessToken(subject="user_ann", issuer=ISSUER, delegation=chain, actor=chain[0])
+    assert verdict(Delegation(allowed_actors=ActorPattern(realm="alpha")), base) == "let in"
+    assert verdict(Delegation(allowed_actors=ActorPattern(realm="beta")), base) == "delegation.actor"
+
+
+@pytest.mark.parametrize("issuer", [7, ["https://id.example.com"], {}, True])
+def test_an_actor_whose_issuer_cannot_be_read_is_malformed(issuer: object) -> None:
+    assert verdict(Delegation(), realm_token({"sub": "cli_a", "iss": issuer})) == "delegation.malformed"
+
+
+@pytest.mark.parametrize(
+    "parts", [{"subject": ""}, {"issuer": ""}, {"realm": ""}, {"subject": 7}, {"issuer": ALPHA, "realm": "alpha"}]
+)
+def test_an_actor_pattern_that_fits_nobody_is_a_mistake(parts: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        ActorPattern(**parts)
+
+
+HUMAN = "*@example.com"
+
+
+@pytest.mark.parametrize(
+    ("policy", "subject", "actors", "reason"),
+    [
+        # As RFC 8693 and StrongDM ID have it: `sub` is whom it is done for.
+        (Delegation(human=HUMAN), "ann@example.com", ["cli_a"], "let in"),
+        (Delegation(human=HUMAN), "ann@example.com", ["cli_a", "cli_b"], "let in"),
+        (Delegation(human=HUMAN), "cli_evil", ["cli_a"], "delegation.human"),
+        (Delegation(human=HUMAN), "cli_evil", ["cli_a", "ann@example.com"], "delegation.human"),
+        (Delegation(human=HUMAN), "cli_evil", ["ann@example.com"], "delegation.human"),
+        (Delegation(human=HUMAN), None, ["cli_a"], "delegation.human"),
+        (Delegation(human=HUMAN), "ann@example.com", [], "delegation.missing"),
+        (Delegation(human=HUMAN, required=False), "ann@example.com", [], "let in"),
+        (Delegation(human=HUMAN, required=False), "cli_evil", [], "delegation.human"),
+        (Delegation(human=HUMAN, forbid=True), "ann@example.com", [], "let in"),
+        (Delegation(human=HUMAN, forbid=True), "cli_evil", [], "delegation.human"),
+        (Delegation(human=[]), "ann@example.com", ["cli_a"], "delegation.human"),
+        # As some issuers have it: `sub` is the agent now acting, and the human stands innermost.
+        (Delegation(human=HUMAN, human_at="innermost"), "cli_a", ["ann@example.com"], "let in"),
+        (Delegation(human=HUMAN, human_at="innermost"), "cli_b", ["cli_a", "ann@example.com"], "let in"),
+        (Delegation(human=HUMAN, human_at="innermost"), "ann@example.com", ["cli_a"], "delegation.human"),
+        (Delegation(human=HUMAN, human_at="innermost"), "cli_b", ["ann@example.com", "cli_a"], "delegation.human"),
+        (Delegation(human=HUMAN, human_at="innermost", required=False), "ann@example.com", [], "let in"),
+        (Delegation(human=HUMAN, human_at="innermost", required=False), "cli_evil", [], "delegation.human"),
+        # Both policies count.
+        (Delegation(human=HUMAN) & Delegation(human="ann@*"), "ann@example.com", ["cli_a"], "let in"),
+        (Delegation(human=HUMAN) & Delegation(human="bob@*"), "ann@example.com", ["cli_a"], "delegation.human"),
+        (Delegation() & Delegation(human=HUMAN), "cli_evil", ["cli_a"], "delegation.human"),
+        (
+            Delegation(human=HUMAN) & Delegation(human=HUMAN, human_at="innermost"),
+            "ann@example.com",
+            ["cli_a"],
+            "delegation.human",
+        ),
+    ],
+)
+def test_a_human_stands_where_the_issuer_puts_them_and_nowhere_else(
+    policy: Delegation, subject: str | None, actors: list[str], reason: str
+) -> None:
+    assert verdict(policy, token(*actors, subject=subject)) == reason
+
+
+def test_a_human_stands_at_one_of_two_places() -> None:
+    with pytest.raises(ConfigurationError, match="human_at"):
+        Delegation(human=HUMAN, human_at="outermost")  # type: ignore[arg-type]

@@ -27,9 +27,21 @@ FLOORS = {
         "metadata",
         "openapi",
     },
-    2: {"jose", "issuers", "keys", "dpop", "introspection", "replay", "revocation", "seal", "claims", "needs"},
+    2: {
+        "jose",
+        "issuers",
+        "keys",
+        "dpop",
+        "introspection",
+        "replay",
+        "revocation",
+        "seal",
+        "claims",
+        "needs",
+        "policy",
+    },
     3: {"flow", "fetching", "asking"},
-    4: {"http", "drivers", "verifier", "stores"},
+    4: {"http", "audit", "drivers", "verifier", "stores"},
 }
 #: Floor 5: doors, each below a name of its own; and what is built on top of doors or for them.
 TOP = 5

@@ -40,6 +40,8 @@ DEFAULTS: dict[str, object] = {
     "http_timeout": 5,
     "max_token_bytes": 16_384,
     "unsafe_allow_http": False,
+    "authorize": None,
+    "on_event": (),
 }
 #: field -> (as it is written in the environment, as it is read back)
 WRITTEN: dict[str, tuple[str, object]] = {

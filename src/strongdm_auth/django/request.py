@@ -35,6 +35,11 @@ class DjangoRequest(ServedRequest):
         return EnvironRequest({**meta, "SCRIPT_NAME": _latin(mount), "PATH_INFO": _latin(below)}).path
 
     @property
+    def route(self) -> str | None:
+        route: str | None = getattr(getattr(self._request, "resolver_match", None), "route", None)
+        return route
+
+    @property
     def query(self) -> str:
         query: str = self._request.META.get("QUERY_STRING", "")  # Django's test client has it as text in the scope
         return query
