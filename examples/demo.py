@@ -4,10 +4,12 @@ Prints what was asked and what came back, a column for each framework, and exits
 Everything runs on loopback, on free ports, and is stopped at the end.
 """
 
+import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -79,7 +81,9 @@ class Agents:
             "an agent that acts for a user",
             200,
             path="/delegated",
-            headers=self.bearer(subject="alice@example.com", actor={"sub": "cli_scheduler"}),
+            headers=self.bearer(
+                subject="alice@example.com", actor={"sub": "cli_scheduler", "act": {"sub": "cli_assistant"}}
+            ),
         )
         yield Line("no credentials", 401, "unauthorized")
         yield Line("Basic credentials", 401, "unauthorized", headers=lambda base: [("Authorization", "Basic YTpi")])
@@ -180,9 +184,11 @@ def free_port() -> int:
 
 @contextmanager
 def serving(folder: str, **settings: str) -> Iterator[str]:
-    """The example app in `folder`, behind its own server and with these settings; yields its base URL."""
+    """The example app in `folder`, behind its own server and with these settings (and environment variables, where they are
+    in capitals); yields its base URL."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STRONGDM_")}
-    environment |= {f"STRONGDM_{name.upper()}": value for name, value in settings.items()}
+    environment |= {f"STRONGDM_{name.upper()}": value for name, value in settings.items() if name.islower()}
+    environment |= {name: value for name, value in settings.items() if name.isupper()}
     port = free_port()
     with running(
         [sys.executable, "app.py"],
@@ -226,10 +232,15 @@ def ask(client: httpx.Client, line: Line, base: str) -> tuple[str, bool]:
 
 def main() -> int:
     wrong = 0
-    with ExitStack() as apps, httpx.Client() as client:
+    with ExitStack() as apps, httpx.Client() as client, tempfile.TemporaryDirectory() as folder_of_trails:
+        trails = {folder: Path(folder_of_trails, folder) for folder in APPS}
         with Issuer(realms=(*REALMS, "mallory")).serve() as issuer:
             settings = {"issuer": issuer.url, "realms": ",".join(REALMS), "audience": AUDIENCE}
-            bases = {name: apps.enter_context(serving(folder, **settings)) for folder, name in APPS.items()}
+            watched = {"on_event": "audit_trail:write", "PYTHONPATH": str(HERE)}
+            bases = {
+                name: apps.enter_context(serving(folder, AUDIT_TRAIL=str(trails[folder]), **watched, **settings))
+                for folder, name in APPS.items()
+            }
             print(f"Issuer {issuer.url}, realms {', '.join(issuer.realms)}. The API lets in {' and '.join(REALMS)}.\n")
             print(f"{'who knocks':<36} {'asks':<16} {'should get':<12} {'  '.join(f'{name:<26}' for name in bases)}")
             agents = Agents(issuer)
@@ -242,8 +253,35 @@ def main() -> int:
         for name, base in bases.items():
             print(f"\n{name} asks an agent without credentials for:")
             print("  WWW-Authenticate: " + client.get(base + "/admin").headers["WWW-Authenticate"])
+        told = {
+            name: [json.loads(line) for line in trails[folder].read_text().splitlines()]
+            for folder, name in APPS.items()
+        }
+        wrong += show_trails(told)
     print(f"\n{wrong} answers are not as they should be." if wrong else "\nEvery answer is as it should be.")
     return 1 if wrong else 0
+
+
+def show_trails(told: dict[str, list[dict[str, object]]]) -> int:
+    """Print what stands in the audit trails of each kind; how many kinds are not in all of them."""
+    print("\nIn the audit trail of each app (here of the first), such as:")
+    wrong = 0
+    for reason in (
+        "delegated",
+        "token.expired",
+        "token.signature",
+        "token.bound",
+        "dpop.replayed",
+        "scope.insufficient",
+    ):
+        found = [next((line for line in trail if _is_about(line, reason)), None) for trail in told.values()]
+        wrong += None in found
+        print(f"  {json.dumps(found[0])}")
+    return wrong
+
+
+def _is_about(line: dict[str, object], reason: str) -> bool:
+    return "actors" in line and line["outcome"] == "admitted" if reason == "delegated" else line["reason"] == reason
 
 
 def show(client: httpx.Client, line: Line, bases: dict[str, str]) -> int:

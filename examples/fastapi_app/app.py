@@ -23,8 +23,17 @@ class CompactJSON(JSONResponse):
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
+def policies():
+    """The Cedar policies that the environment names, if it does: what they do not permit is refused."""
+    if "CEDAR_POLICIES" not in os.environ:
+        return None
+    from strongdm_auth.cedar import CedarPolicies
+
+    return CedarPolicies.load(os.environ["CEDAR_POLICIES"])
+
+
 app = FastAPI(title="An API for agents", default_response_class=CompactJSON)
-auth = StrongDMAuth(scopes={"admin": "What only administrators may do"})
+auth = StrongDMAuth(scopes={"admin": "What only administrators may do"}, authorize=policies())
 Agent = Annotated[AccessToken, Depends(auth)]
 Admin = Annotated[AccessToken, Security(auth, scopes=["admin"])]
 Delegate = Annotated[AccessToken, Depends(auth.require(delegation=Delegation()))]

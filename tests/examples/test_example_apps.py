@@ -162,3 +162,20 @@ def test_the_fastapi_app_serves_with_several_workers_and_shows_its_routes(demo: 
             document = httpx.get(f"{base}/openapi.json").json()
             assert document["paths"]["/admin"]["get"]["security"] == [{"StrongDM": ["admin"]}]
             assert "security" not in document["paths"]["/health"]["get"]
+
+
+def test_the_fastapi_app_can_be_started_with_cedar_policies(demo: ModuleType, issuer: Issuer) -> None:
+    made = Credentials(issuer)
+    settings = {"issuer": issuer.url, "realms": "acme,globex", "audience": AUDIENCE, "CEDAR_POLICIES": "policies.cedar"}
+    with demo.serving("fastapi_app", **settings) as base:
+
+        def status(method: str, path: str, send: Send) -> int:
+            return httpx.request(method, base + path, headers=send(base)).status_code
+
+        admin = {"scopes": ["admin"]}
+        assert status("GET", "/protected", made.bearer()) == 200
+        assert status("GET", "/protected", made.bearer(realm="globex")) == 403
+        assert status("POST", "/protected", made.bearer()) == 403
+        assert status("POST", "/protected", made.bound("/protected", "POST")) == 200
+        assert status("GET", "/admin", made.bearer(**admin)) == 200
+        assert status("GET", "/admin", made.bearer(**admin, actor={"sub": "cli_scheduler"})) == 403
