@@ -69,7 +69,7 @@ def _refusal(fault: Exception, token: AccessToken) -> Refused:
     """What an exception of the hook's comes to, as one of our own classes: doors know no others."""
     if isinstance(fault, Refused) and type(fault) in REFUSALS:
         return _about(token, fault)
-    if isinstance(fault, StrongDMAuthError) and not isinstance(fault, ConfigurationError) and fault.status_code < 500:
+    if isinstance(fault, StrongDMAuthError) and fault.status_code < 500:
         denied = AccessDenied("policy.refused")
         denied.message, denied.status_code, denied.error = fault.message, fault.status_code, fault.error
         return _about(token, denied)

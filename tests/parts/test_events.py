@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from strongdm_auth import Decision, Exchange, InvalidToken, Refused, Requirement, Verifier
-from strongdm_auth.testing import SigningKey
-from tests.conftest import request
+from strongdm_auth.testing import DPoPKey, SigningKey
+from tests.conftest import URL, request
 
 from .world import ALPHA, DISCOVERY, Answer, World, async_status_of, status_of
 
@@ -167,3 +167,19 @@ def ask(world: World, kind: str, token: str, **settings: Any) -> int:
         verifier: Verifier = world.verifier(**settings)
         return status_of(verifier, token)
     return asyncio.run(async_status_of(world.async_verifier(**settings), token))
+
+
+def test_a_replay_of_a_remembered_token_is_told_as_whose_token_it_is(world: World, key: SigningKey) -> None:
+    world.publish(key)
+    events: list[Event] = []
+    verifier, holder = world.verifier(on_event=events.append), DPoPKey.generate()
+    token = world.token(key, cnf={"jkt": holder.thumbprint})
+    proofs = [holder.proof("GET", URL, token, now=world.clock()) for _ in range(2)]
+    for proof in (proofs[0], proofs[1]):
+        verifier.authenticate(request(token, proof))
+    with pytest.raises(Refused):
+        verifier.authenticate(request(token, proofs[1]))
+    replay = events[-1]
+    assert isinstance(replay, Decision)
+    assert (replay.reason, replay.scheme, replay.subject) == ("dpop.replayed", "DPoP", "agent")
+    assert replay.key_thumbprint == holder.thumbprint
