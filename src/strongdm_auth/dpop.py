@@ -18,7 +18,7 @@ from .jose import (
     is_numeric_date,
     parse_object,
     refuses_critical,
-    split,
+    segments,
 )
 from .memo import Memo
 from .settings import Settings
@@ -111,9 +111,12 @@ class ProofRules:
         if len(compact) > MOST_PROOF_BYTES:
             raise InvalidDPoPProof("dpop.too_long")
         try:
-            header, payload, signature = split(compact)  # (2)
+            header, payload, signature = segments(compact)  # (2)
             known = None if thumbprint is None else self._known.get(thumbprint)
-            alg, key = known[1:] if known is not None and known[0] == header else self._read_header(header)
+            if known is not None and known[0] == header:
+                _, alg, key = known
+            else:
+                alg, key = self._read_header(header)
             claims = parse_object(decode_segment(payload))
         except Malformed:
             # (1) again: two fields that a server has joined; no proof has a comma in it.

@@ -123,7 +123,8 @@ class Refused(StrongDMAuthError):
     token: object = None
 
     def __init__(self, reason: str, *, scheme: str | None = None) -> None:
-        super().__init__(DESCRIPTIONS[reason])
+        self.message = message = DESCRIPTIONS[reason]
+        Exception.__init__(self, message)  # not by way of the root: a class says its own status
         self.reason = reason
         self.scheme = scheme
 

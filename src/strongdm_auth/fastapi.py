@@ -26,7 +26,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from . import errors
-from .asgi import POLICY_VIOLATION, SLOT, ASGIApp, Receive, Scope, Send, answer, serves, with_headers
+from .asgi import POLICY_VIOLATION, SLOT, ASGIApp, Message, Receive, Scope, Send, answer, serves
 from .challenge import Denial
 from .errors import ConfigurationError, StrongDMAuthError
 from .flow import VARY, Admission
@@ -213,9 +213,11 @@ class _Completion:
             return await answer(self._metadata, scope, send)
         kept: dict[Any, Admission | None] = {}
 
-        async def sending(message: Any) -> None:
-            added = [header for one in kept.values() for header in ((VARY,) if one is None else one.headers)]
-            await with_headers(send, tuple(dict.fromkeys(added)))(message)
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = [header for one in kept.values() for header in ((VARY,) if one is None else one.headers)]
+                message = {**message, "headers": merged(message.get("headers", ()), tuple(dict.fromkeys(added)))}
+            await send(message)
 
         return await self.app({**scope, SLOT: kept}, receive, sending)
 

@@ -2,13 +2,14 @@
 
 `authenticate` is a generator. It yields when, and only when, the world is needed: `Fetch` (an HTTP exchange), `Join`
 (someone else's fetch), `Background` (a story to run meanwhile), `FirstUse` and `AskStore` (a store that is not in this
-process). A driver does it and sends the result back, or throws `Unreachable` in. A warm request yields nothing. How keys
-come is told in `fetching`, what is asked about a token in `asking`. Every decision is in these three or in the rules they
-call; a driver or a door decides nothing. Time is an argument and comes back with the answers.
+process). A driver does it and sends the result back, or throws `Unreachable` in. What needs nothing of the world is in plain
+functions, and `recall` ends a request by them that asks for nothing else. How keys come is told in `fetching`, what is asked
+about a token in `asking`. Every decision is in these three or in the rules they call; a driver or a door decides nothing. Time
+is an argument and comes back with the answers.
 """
 
 import json
-from typing import NamedTuple
+from typing import Literal, NamedTuple, overload
 
 from .asking import Asking, hash_of
 from .challenge import EXPOSED
@@ -19,20 +20,19 @@ from .fetching import KeyFetching
 from .introspection import Introspection
 from .issuers import Issuers
 from .jose import (
-    Compact,
     Malformed,
     VerificationKey,
     begins_as_jws,
     decode_segment,
     encode_segment,
     parse_object,
-    split,
+    segments,
 )
 from .keys import IssuerKeys
 from .memo import Memo
 from .needs import FirstUse, Story, Unreachable
 from .replay import MemoryReplayStore, ReplayStoreFull, replay_key
-from .request import Credentials, Request, names_a_token, read_credentials
+from .request import SCHEMES, Credentials, Request, names_a_token, read_credentials
 from .settings import Settings
 from .tokens import AccessToken
 
@@ -106,7 +106,7 @@ class ResourceServer:
             if verified is not None and verified.key.live:
                 token, ath = self._not_expired(verified.token, now), verified.ath
             else:
-                token, ath, now = yield from self._verify(credentials, digest, now)  # 2 to 5
+                token, ath, now = yield from self._learn(credentials, digest, now)  # 2 to 5
             proof = self._check_binding(credentials, request, token, ath, now)  # 6
             if proof is not None:
                 store = self.replay
@@ -128,19 +128,31 @@ class ResourceServer:
         return self.introspection.confirm(token, answer)
 
     def recall(self, request: Request, now: float) -> tuple[Admission | None, bytes | None]:
-        """What the story ends in when all in it but a proof was told before: the same checks, and no generator.
+        """What the story ends in where it asks nothing of the world: the same checks, and no generator.
 
-        None: something is new, or must be looked into; the story says what, and is told the hash of the credentials, which
+        None: something must be had first, or looked into; the story says what, and is told the hash of the credentials, which
         is the second value. Raises `Refused` as the story does.
         """
         digest = self._digest_of(request)
-        verified = None if digest is None else self.verified.get(digest)
-        if verified is None or not verified.key.live or not verified.keys.fresh(now):
+        if digest is None or self._always_asks or digest in self.revocations.until or self.revocations.due(now):
             return None, digest
-        token, _, _, scheme, ath, admission = verified
-        if admission is None or self._always_asks or digest in self.revocations.until or self.revocations.due(now):
-            return None, digest
+        scheme: str | None = None
+        token: AccessToken | None = None
         try:
+            verified = self.verified.get(digest)
+            if verified is None:
+                scheme, _, compact = request.authorization[0].partition(" ")
+                if scheme not in SCHEMES or len(compact) > self.settings.max_token_bytes:
+                    return None, digest
+                found = self._verify(scheme, compact, digest, now)
+                if not isinstance(found, _Verified):
+                    return None, digest
+                verified = found
+            elif not verified.key.live or not verified.keys.fresh(now):
+                return None, digest
+            token, _, _, scheme, ath, admission = verified
+            if admission is None:
+                return None, digest
             self._not_expired(token, now)
             if not ath:
                 return admission, digest
@@ -149,6 +161,8 @@ class ResourceServer:
             proof = self._check_proof(request, token, ath, now)
             if not _first_use(proof, self.replay, now):
                 raise InvalidDPoPProof("dpop.replayed")
+        except Malformed:  # perhaps by what the scheme is followed by, or an opaque token
+            return None, digest
         except Refused as refusal:
             refusal.scheme, refusal.token = scheme, token
             raise
@@ -182,52 +196,81 @@ class ResourceServer:
             raise InvalidToken("token.expired")
         return token
 
-    def _verify(self, credentials: Credentials, digest: bytes, now: float) -> Story[tuple[AccessToken, str, float]]:
+    def _learn(self, credentials: Credentials, digest: bytes, now: float) -> Story[tuple[AccessToken, str, float]]:
+        """The token that was never seen: verified, with what that needs of the world, or asked about where it is opaque."""
+        scheme, compact = credentials.scheme, credentials.token
         try:
-            jws = split(credentials.token)  # 2
+            segments(compact)  # 2
         except Malformed:
-            if begins_as_jws(credentials.token):  # a JWT that was cut, or lengthened: never rescued
+            if begins_as_jws(compact):  # a JWT that was cut, or lengthened: never rescued
                 raise InvalidToken("token.malformed") from None
             if self.settings.introspection == "off":
                 raise InvalidToken("token.opaque") from None
-            answer, now = yield from self.asking.about(credentials.token, now)
+            answer, now = yield from self.asking.about(compact, now)
             token = self.introspection.opaque(answer, json.dumps(answer))
-            return token, _ath(credentials, token), now
-        known = self._headers_known.get(jws.header)
+            return token, _ath(compact, token), now
         try:
-            header = parse_object(decode_segment(jws.header)) if known is None else {}
-            payload = decode_segment(jws.payload)
-            claims = parse_object(payload)
-            signature = decode_segment(jws.signature)
+            found = self._verify(scheme, compact, digest, now)
+            if isinstance(found, IssuerKeys):
+                keys, before = found, found.fetches
+                if not keys.fresh(now):
+                    now = yield from self.fetching.have(keys, now)  # 4
+                    found = self._verify(scheme, compact, digest, now, had=True, newest=keys.fetches != before)
+                if isinstance(found, IssuerKeys):  # they may be newer than what we have: look once more
+                    now = yield from self.fetching.force(keys, now)
+                    found = self._verify(scheme, compact, digest, now, had=True, newest=True)
         except Malformed:
             raise InvalidToken("token.malformed") from None
-        alg, kid, media_type = checked = known or self.claims.check_header(header)
+        return found.token, found.ath, now
+
+    @overload
+    def _verify(
+        self, scheme: str, compact: str, digest: bytes, now: float, *, had: Literal[True], newest: Literal[True]
+    ) -> _Verified: ...
+    @overload
+    def _verify(
+        self, scheme: str, compact: str, digest: bytes, now: float, *, had: bool = False, newest: bool = False
+    ) -> _Verified | IssuerKeys: ...
+    def _verify(
+        self, scheme: str, compact: str, digest: bytes, now: float, *, had: bool = False, newest: bool = False
+    ) -> _Verified | IssuerKeys:
+        """Steps 2 to 5 for a JWT, and no world. Gives the issuer's keys where they must be had first (unless `had`), or where
+        newer ones may know of the token's key (unless `newest`).
+
+        Raises:
+            Malformed: not a compact JWS of JSON.
+            InvalidToken: it does not count.
+        """
+        header, payload, signature = segments(compact)  # 2
+        known = self._headers_known.get(header)
+        members = parse_object(decode_segment(header)) if known is None else {}
+        text = decode_segment(payload)
+        claims, octets = parse_object(text), decode_segment(signature)
+        alg, kid, media_type = checked = known or self.claims.check_header(members)
         keys = self.issuers.find(claims.get("iss"))  # 3
         if keys is None:
             raise InvalidToken("token.issuer")
-        before = keys.fetches
-        if not keys.fresh(now):
-            now = yield from self.fetching.have(keys, now)  # 4
-        key = _signed_by(keys, kid, alg, jws, signature)  # 5
-        if key is None and keys.fetches == before:  # they may be newer than what we have: look once more
-            now = yield from self.fetching.force(keys, now)
-            key = _signed_by(keys, kid, alg, jws, signature)
+        if not had and not keys.fresh(now):
+            return keys  # 4
+        key = _signed_by(keys, kid, alg, compact[: -len(signature) - 1].encode(), octets)  # 5
         if key is None:
+            if not newest and not keys.final(now):
+                return keys
             if keys.find(kid, alg):
                 raise InvalidToken("token.signature")
             if (wait := keys.wait_after_failure(now)) > 0:  # perhaps a good token with a new key: that cannot be told
                 raise TemporarilyUnavailable("keys.unavailable", retry_after=wait)
             raise InvalidToken("token.key_unknown")
         self.claims.check_claims(claims, media_type, now)
-        token = read_access_token(claims, payload.decode(), keys.issuer, keys.realm)
-        ath = _ath(credentials, token)
-        fitting = (credentials.scheme == "DPoP") if ath else (credentials.scheme == "Bearer" and not self._needs_proof)
-        admission = Admission(token, _ADMITTED) if fitting else None
-        if known is None and len(jws.header) <= LONGEST_HEADER_REMEMBERED:
+        token = read_access_token(claims, text.decode(), keys.issuer, keys.realm)
+        ath = _ath(compact, token)
+        fitting = (scheme == "DPoP") if ath else (scheme == "Bearer" and not self._needs_proof)
+        if known is None and len(header) <= LONGEST_HEADER_REMEMBERED:
             # Only now: the issuer made it, and no stranger.
-            self._headers_known.put(jws.header, checked)
-        self.verified.put(digest, _Verified(token, keys, key, credentials.scheme, ath, admission))
-        return token, ath, now
+            self._headers_known.put(header, checked)
+        verified = _Verified(token, keys, key, scheme, ath, Admission(token, _ADMITTED) if fitting else None)
+        self.verified.put(digest, verified)
+        return verified
 
     def _check_binding(
         self, credentials: Credentials, request: Request, token: AccessToken, ath: str, now: float
@@ -273,9 +316,9 @@ def _credentials(request: Request, verified: _Verified) -> Credentials:
     return Credentials(verified.scheme, request.authorization[0][len(verified.scheme) + 1 :], request.dpop)
 
 
-def _ath(credentials: Credentials, token: AccessToken) -> str:
+def _ath(compact: str, token: AccessToken) -> str:
     """RFC 9449 4.2: base64url of the SHA-256 of the access token. Needed only where it is bound."""
-    return encode_segment(hash_of(credentials.token)) if token.key_thumbprint is not None else ""
+    return encode_segment(hash_of(compact)) if token.key_thumbprint is not None else ""
 
 
 def _first_use(proof: Proof, store: MemoryReplayStore, now: float) -> bool:
@@ -286,8 +329,10 @@ def _first_use(proof: Proof, store: MemoryReplayStore, now: float) -> bool:
         raise TemporarilyUnavailable("replay.unavailable") from None
 
 
-def _signed_by(keys: IssuerKeys, kid: str | None, alg: str, jws: Compact, signature: bytes) -> VerificationKey | None:
+def _signed_by(
+    keys: IssuerKeys, kid: str | None, alg: str, signing_input: bytes, signature: bytes
+) -> VerificationKey | None:
     for key in keys.find(kid, alg):
-        if key.verify(alg, jws.signing_input, signature):
+        if key.verify(alg, signing_input, signature):
             return key
     return None

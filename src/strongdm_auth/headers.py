@@ -16,6 +16,8 @@ def merged(headers: Iterable[tuple[bytes, bytes]], added: tuple[tuple[str, str],
     for name, value in _encoded(added):
         if name not in names:
             result.append((name, value))
+        elif names.count(name) == 1 and (name, value) in result:
+            continue  # put there before, by another door or for another requirement
         elif name in (b"vary", b"cache-control"):
             there = [old for other, old in result if other.lower() == name]
             result = [pair for pair in result if pair[0].lower() != name]

@@ -118,12 +118,17 @@ class Compact(NamedTuple):
         return f"{self.header}.{self.payload}".encode("ascii")
 
 
-def split(token: str) -> Compact:
-    """The segments of a compact JWS. Raises Malformed unless there are exactly three, none empty, all ASCII."""
+def segments(token: str) -> list[str]:
+    """The three segments of a compact JWS. Raises Malformed unless there are exactly three, none empty, all ASCII."""
     parts = token.split(".")
     if len(parts) != 3 or "" in parts or not token.isascii():
         raise Malformed("not a compact JWS")
-    return tuple.__new__(Compact, parts)  # as `Compact(*parts)`, in half the time
+    return parts
+
+
+def split(token: str) -> Compact:
+    """The same, by name."""
+    return Compact(*segments(token))
 
 
 def begins_as_jws(token: str) -> bool:
@@ -179,20 +184,23 @@ def parse_object(text: bytes) -> dict[str, Any]:
             value, end = None, -1
         if end != len(document):
             value = _JSON.decode(document)
-        # Half of a surrogate pair is no character, and no answer could be made of it (RFC 8259 8.2).
-        if "\\u" in document:
+        # Half of a surrogate pair is no character, and no answer could be made of it (RFC 8259 8.2). One character is looked
+        # for first: in a fifth of the time.
+        if "\\" in document and "\\u" in document:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as fault:
         raise Malformed("not JSON") from fault
     if not isinstance(value, dict):
         raise Malformed("not a JSON object")
-    if document.count("{") + document.count("[") > MOST_DEPTH and _is_deeper(value, MOST_DEPTH):
+    if (document.rfind("{") > 0 or "[" in document) and _is_deeper(document, value, MOST_DEPTH):
         raise Malformed("JSON that is nested too deeply")
     return value
 
 
-def _is_deeper(value: Any, depth: int) -> bool:
+def _is_deeper(document: str, value: Any, depth: int) -> bool:
     """Level by level, so that what nests is not walked by something that nests."""
+    if document.count("{") + document.count("[") <= depth:
+        return False
     level = [value]
     for _ in range(depth):
         level = [

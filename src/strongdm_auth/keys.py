@@ -121,11 +121,9 @@ class IssuerKeys:
         `forced`: because of a token, not of the keys' age.
         """
         with self._lock:
-            if self._flight_under_way(now) is not None or self.wait_after_failure(now) > 0:
+            if self._flight_under_way(now) is not None or self._forbidden(now, forced=forced):
                 return None
             if forced:
-                if _remaining(self._forced_at, self._cooldown, now) > 0:
-                    return None
                 self._forced_at = now
             self._sequence += 1
             self._flight = Flight(self._sequence, now, forced=forced)
@@ -143,6 +141,10 @@ class IssuerKeys:
     def fetching(self, now: float) -> bool:
         """Whether a flight is under way."""
         return self._flight_under_way(now) is not None
+
+    def final(self, now: float) -> bool:
+        """Whether no token can have newer keys at this time: none are being fetched, and the cooldown forbids to."""
+        return self._flight_under_way(now) is None and self._forbidden(now, forced=True)
 
     def learn(self, flight: Flight, keys: list[VerificationKey], jwks_uri: str, now: float) -> bool:
         """The flight came back with a set. Keys that stay keep their identity; keys that left are marked as not live.
@@ -197,6 +199,10 @@ class IssuerKeys:
             if self._flight.forced:
                 self._forced_at = -math.inf
             self._flight = None
+
+    def _forbidden(self, now: float, *, forced: bool) -> bool:
+        """Whether the cooldown forbids to begin a flight: after a failure, and after one that a token forced another such."""
+        return self.wait_after_failure(now) > 0 or (forced and _remaining(self._forced_at, self._cooldown, now) > 0)
 
     def _flight_under_way(self, now: float) -> Flight | None:
         flight = self._flight

@@ -29,7 +29,9 @@ class OpenTelemetry:
     def __init__(self, *, meter_provider: Any = None, tracer_provider: Any = None) -> None:
         meter = metrics.get_meter(_NAME, __version__, meter_provider)
         self._decisions = meter.create_counter(
-            f"{_NAME}.decisions", unit="{decision}", description="Requests that were let in, refused, or could not be judged"
+            f"{_NAME}.decisions",
+            unit="{decision}",
+            description="Requests that were let in, refused, or could not be judged",
         )
         self._tracer = trace.get_tracer(_NAME, __version__, tracer_provider)
 

@@ -7,7 +7,7 @@ the query as well makes the request unreadable (RFC 6750 2: one method only).
 import re
 import string
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 from .errors import InvalidRequest, InvalidToken, MissingCredentials
@@ -43,7 +43,7 @@ class Request:
     dpop: tuple[str, ...]
 
     def __init__(self, method: str, url: str, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
-        pairs = cast(Iterable[tuple[str, str]], headers.items() if isinstance(headers, Mapping) else headers)
+        pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
         authorization: list[str] = []
         dpop: list[str] = []
         for name, value in pairs:

@@ -86,7 +86,8 @@ def normalise(url: str) -> str | None:
     match = _HTTP_URL.fullmatch(url)
     if match is None:
         return None
-    scheme, host, port, path = match["scheme"].lower(), match["host"].lower(), match["port"], match["path"] or "/"
+    scheme, host, port, path = match.groups()
+    scheme, host, path = scheme.lower(), host.lower(), path or "/"
     if "%" in path:
         if _BARE_PERCENT.search(path):
             return None

@@ -152,6 +152,119 @@ def test_two_verifiers_share_no_verdict(issuer: Issuer, clock: Clock, make_verif
     assert outcome(other, request(token))[1] == "token.audience"
 
 
+# A token that was never seen, once its issuer's keys are there
+
+
+def unseen(issuer: Issuer, name: str) -> str:
+    """A token nobody has seen, with something wrong with it; an Authorization value where the name says so."""
+    if name in BAD:
+        return issuer.token("cli_agent", **({"realm": "alpha", "audience": AUDIENCE} | BAD[name]))
+    good = issuer.token("cli_agent", realm="alpha", audience=AUDIENCE)
+    header, payload, signature = good.split(".")
+    spoilt: dict[str, str] = {
+        "good": good,
+        "of another realm": issuer.token("cli_agent", realm="beta", audience=AUDIENCE),
+        "signed by another realm": f"{header}.{payload}.{issuer.token('x', realm='beta').split('.')[2]}",
+        "with a key that nobody knows": f"eyJhbGciOiJFUzI1NiIsImtpZCI6Im5vYm9keSJ9.{payload}.{signature}",
+        "unsigned": f"eyJhbGciOiJub25lIn0.{payload}.{signature}",
+        "cut": f"{header}.{payload}",
+        "lengthened": f"{good}.{signature}",
+        "padded": f"{good}==",
+        "with stray characters": f"{header}.{payload}!.{signature}",
+        "without JSON": f"{header}.{header[:-2]}.{signature}",
+        "with two spaces": f" {good}",
+        "with a space behind": f"{good} ",
+        "opaque": "mF_9.B5f-4.1JqM",
+        "empty": "",
+    }
+    return spoilt[name]
+
+
+UNSEEN = [
+    "good",
+    "of another realm",
+    "signed by another realm",
+    "with a key that nobody knows",
+    "unsigned",
+    "cut",
+    "lengthened",
+    "padded",
+    "with stray characters",
+    "without JSON",
+    "with two spaces",
+    "with a space behind",
+    "opaque",
+    "empty",
+]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "DPoP", "bearer", "Basic"])
+@pytest.mark.parametrize("name", [*UNSEEN, "expired", "for another API", "bound in an unknown way"])
+def test_a_token_at_first_sight_is_judged_as_the_story_does(
+    name: str, scheme: str, issuer: Issuer, make_verifier: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, story = make_verifier(), make_verifier()
+    for verifier in (short, story):
+        outcome(verifier, request(issuer.token("cli_agent", realm="alpha", audience=AUDIENCE)))
+        outcome(verifier, request(unseen(issuer, "with a key that nobody knows")))  # now the cooldown holds
+    monkeypatch.setattr(story._server, "recall", lambda *_: (None, None))
+    asked = request(unseen(issuer, name), scheme=scheme)
+    for _ in range(2):
+        assert outcome(short, asked) == outcome(story, asked)
+
+
+def test_what_needs_nothing_of_the_world_needs_no_story(issuer: Issuer, make_verifier: Make) -> None:
+    verifier, fetched = make_verifier(), len(issuer.requests)
+    for name in ("good", "with a key that nobody knows"):
+        outcome(verifier, request(unseen(issuer, name)))
+    assert len(issuer.requests) > fetched
+    assert recalled(verifier, request(unseen(issuer, "good")))
+    with pytest.raises(Refused, match="unknown key"):
+        recalled(verifier, request(unseen(issuer, "with a key that nobody knows")))
+
+
+def test_an_unknown_key_has_the_set_fetched_before_it_is_refused(issuer: Issuer, make_verifier: Make) -> None:
+    verifier = make_verifier()
+    outcome(verifier, request(unseen(issuer, "good")))
+    assert not recalled(verifier, request(unseen(issuer, "with a key that nobody knows")))
+    issuer.rotate("alpha")
+    assert outcome(verifier, request(unseen(issuer, "good"))).subject == "cli_agent"
+
+
+def test_a_token_that_is_too_long_for_its_scheme_is_not_looked_at(issuer: Issuer, make_verifier: Make) -> None:
+    key = DPoPKey.generate()
+    token = issuer.token("cli_agent", realm="alpha", audience=AUDIENCE, key=key)
+    verifier = make_verifier(max_token_bytes=len(token) - 1)
+    outcome(verifier, request(issuer.token("x", realm="alpha", audience=AUDIENCE)))
+    proof = key.proof("GET", URL, token, now=NOW)
+    assert outcome(verifier, request(token, proof))[1:3] == ("token.too_long", "DPoP")
+
+
+def test_keys_that_are_too_old_are_fetched_before_a_token_is_judged_by_them(
+    issuer: Issuer, clock: Clock, make_verifier: Make
+) -> None:
+    verifier = make_verifier()
+    outcome(verifier, request(unseen(issuer, "good")))
+    clock.advance(900 + 3600)
+    assert verifier._server.recall(request(unseen(issuer, "good")), clock())[0] is None
+    issuer.fail(503)
+    assert outcome(verifier, request(unseen(issuer, "good")))[1] == "keys.unavailable"
+
+
+def test_another_issuers_token_is_refused_as_such_at_first_sight(issuer: Issuer, make_verifier: Make) -> None:
+    verifier = make_verifier()
+    outcome(verifier, request(unseen(issuer, "good")))
+    assert outcome(verifier, request(unseen(issuer, "of another realm")))[1] == "token.issuer"
+
+
+def test_a_revoked_token_is_refused_at_first_sight(issuer: Issuer, make_verifier: Make) -> None:
+    verifier = make_verifier()
+    outcome(verifier, request(unseen(issuer, "good")))
+    token = issuer.token("cli_other", realm="alpha", audience=AUDIENCE)
+    verifier.revoke(token)
+    assert outcome(verifier, request(token))[1] == "token.revoked"
+
+
 # What else is remembered: token headers, and keys in the library's form
 
 
