@@ -21,6 +21,9 @@ import httpx
 from strongdm_auth.testing import DPoPKey, Issuer, unsigned_token
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "agent"))
+import agent  # noqa: E402
+
 #: Folder of each example app, and the name of its column.
 APPS = {"flask_app": "Flask", "fastapi_app": "FastAPI", "django_app": "Django"}
 REALMS = ("acme", "globex")
@@ -234,7 +237,8 @@ def main() -> int:
     wrong = 0
     with ExitStack() as apps, httpx.Client() as client, tempfile.TemporaryDirectory() as folder_of_trails:
         trails = {folder: Path(folder_of_trails, folder) for folder in APPS}
-        with Issuer(realms=(*REALMS, "mallory")).serve() as issuer:
+        mail: list[str] = []
+        with Issuer(realms=(*REALMS, "mallory"), notify=lambda notice: mail.append(notice.secret)).serve() as issuer:
             settings = {"issuer": issuer.url, "realms": ",".join(REALMS), "audience": AUDIENCE}
             watched = {"on_event": "audit_trail:write", "PYTHONPATH": str(HERE)}
             bases = {
@@ -248,6 +252,8 @@ def main() -> int:
             late = agents.token()
             for line in lines:
                 wrong += show(client, line, bases)
+            print("\nAn agent that registers by itself, and hires another (examples/agent):")
+            wrong += not agent.main(issuer.issuer_url("acme"), list(bases.values()), mail.pop)
         gone = Line("a new token; the issuer is gone", 200, headers=lambda base: [("Authorization", f"Bearer {late}")])
         wrong += show(client, gone, bases)
         for name, base in bases.items():

@@ -10,7 +10,8 @@ def test_every_answer_of_the_demo_is_as_it_should_be(demo: ModuleType, capsys: p
     printed = capsys.readouterr().out
     assert "Every answer is as it should be." in printed
     assert printed.count(" ok") >= 35 * len(demo.APPS)
-    chain = next(line for line in printed.splitlines() if '"actors"' in line)
+    assert printed.count("reader, for it: ") == len(demo.APPS)
+    chain = next(line for line in printed.splitlines() if '"actors": ' in line)
     assert '"subject": "alice@example.com", "actors": ["cli_scheduler", "cli_assistant"]' in chain
 
 
