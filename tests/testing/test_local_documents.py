@@ -19,7 +19,7 @@ def test_the_discovery_document_names_its_own_issuer_and_endpoints(caller, prefi
     assert document["token_endpoint"] == f"{issuer_url}/token"
     assert document["introspection_endpoint"] == f"{issuer_url}/introspect"
     assert "ES256" in document["dpop_signing_alg_values_supported"]
-    assert "development only" in document["service_documentation"]
+    assert "development only" in document["notice"]
 
 
 def test_every_issuer_has_its_own_keys_one_per_algorithm(caller):

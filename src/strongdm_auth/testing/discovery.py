@@ -28,7 +28,7 @@ def metadata_document(authority: Authority, realm: str | None) -> dict[str, obje
     client_authentication = ["client_secret_basic", "client_secret_post"]
     return {
         "issuer": issuer,
-        "service_documentation": NOTICE,
+        "notice": NOTICE,  # a member of ours: `service_documentation` would have to be a URL (RFC 8414 2)
         "jwks_uri": f"{issuer}/jwks",
         "token_endpoint": f"{issuer}/token",
         "introspection_endpoint": f"{issuer}/introspect",
