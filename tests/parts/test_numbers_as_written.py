@@ -1,5 +1,6 @@
 """The numbers that the contract and ARCHITECTURE.md name are those in the code: what is read is what is kept."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,30 @@ def test_what_is_remembered_is_as_much_as_the_table_says(row: str) -> None:
 def test_one_key_has_a_quarter_of_the_used_proofs() -> None:
     assert "a quarter a key" in ARCHITECTURE
     assert replay.QUOTA * 4 == replay.CAPACITY
+
+
+@pytest.mark.parametrize(("capacity", "quota"), [(replay.CAPACITY, None), (100_000, None), (100_000, 10_000), (0, 0)])
+def test_each_part_of_a_store_has_its_share_and_a_quarter_on_top(capacity: int, quota: int | None) -> None:
+    """Proofs spread by chance: the quarter is what a part may have more than its share. Whole proofs, at least one."""
+    store = replay.MemoryReplayStore(capacity, quota)
+    for share, of in (
+        (store._shard_capacity, capacity),
+        (store._shard_quota, capacity / 4 if quota is None else quota),
+    ):
+        assert abs(share - 1.25 * of / replay.SHARDS) <= 1
+        assert share >= 1
+
+
+def test_a_part_of_a_store_takes_its_share_to_the_last_proof() -> None:
+    store = replay.MemoryReplayStore(capacity=2_560, quota=1_024)  # 10 and a quarter, 4 and a quarter, and one for each
+    keys = (key for number in range(10_000) if hash(key := number.to_bytes(16)) % replay.SHARDS == 0)
+    taken = {}
+    for owner in ("greedy", "modest", "late"):
+        taken[owner] = 0
+        with suppress(replay.ReplayStoreFull):
+            while store.first_use(next(keys), owner, 90, 0):
+                taken[owner] += 1
+    assert taken == {"greedy": 6, "modest": 6, "late": 1}
 
 
 def test_invented_realms_share_as_many_loads_as_is_said() -> None:

@@ -161,6 +161,47 @@ def test_a_clock_set_back_does_not_fill_the_store_for_good() -> None:
             assert store.first_use(_key(1_000_000 + now * 1_000 + number), "owner", now + WINDOW, now)
 
 
+@pytest.mark.parametrize("back", [0.5, 5, 45, WINDOW])
+def test_a_clock_set_back_by_a_little_forgets_no_proof(back: float) -> None:
+    """A step of NTP, or a leap second: a proof from before it is good for as long again, and was used."""
+    store, now = MemoryReplayStore(), 1_000_000.0
+    for number in range(2_000):
+        assert store.first_use(_key(number), "owner", now + WINDOW, now)
+    for number in range(2_000):
+        assert not store.first_use(_key(number), "owner", now - back + WINDOW, now - back)
+    for number in range(2_000):
+        assert not store.first_use(_key(number), "owner", now + WINDOW, now)
+
+
+def test_a_clock_set_back_by_more_than_a_store_looks_ahead_gives_the_room_back() -> None:
+    store, now = MemoryReplayStore(capacity=25_600, quota=25_600), 1_000_000.0
+    for number in range(15_000):
+        assert store.first_use(_key(number), "owner", now + WINDOW, now)
+    now -= WINDOW + 0.5  # what is remembered ends later than any proof of this present could, be it kept twice as long
+    for number in range(100_000, 115_000):
+        assert store.first_use(_key(number), "owner", now + WINDOW, now)
+    assert len(store) <= 15_000 + 256
+
+
+def test_its_length_is_that_of_all_it_remembers() -> None:
+    store = MemoryReplayStore()
+    for number in range(2_000):
+        assert store.first_use(_key(number), "owner", 1 + number / 100 + WINDOW, 1 + number / 100)
+        assert len(store) == number + 1
+
+
+def test_what_a_fork_copied_is_used_under_locks_of_its_own() -> None:
+    """One that a thread of the parent's held would be held for ever: that thread is not there to give it back."""
+    store = MemoryReplayStore()
+    assert store.first_use(_key(1), "owner", WINDOW, 0)
+    for shard in store._shards:
+        shard.lock.acquire()
+    store.after_fork()
+    assert not any(shard.lock.locked() for shard in store._shards)
+    assert store.first_use(_key(1), "owner", WINDOW, 0) is False
+    assert store.first_use(_key(2), "owner", WINDOW, 0) is True
+
+
 def test_no_part_of_a_store_of_a_million_is_large_enough_to_stall_the_process() -> None:
     """Dropping a set of a million entries takes a tenth of a second with the GIL held; a small one, nothing."""
     store = MemoryReplayStore()

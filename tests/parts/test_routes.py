@@ -10,7 +10,7 @@ from starlette._utils import get_route_path
 
 from strongdm_auth import ConfigurationError, Requirement
 from strongdm_auth.request import EnvironRequest, ScopeRequest
-from strongdm_auth.routes import RouteTable
+from strongdm_auth.routes import LONGEST_REMEMBERED, RouteTable
 
 ADMIN = Requirement(scopes="admin")
 READ = Requirement(scopes="read")
@@ -65,6 +65,35 @@ def test_a_slash_at_the_end_of_an_entry_makes_no_difference() -> None:
     table = RouteTable({"/api/admin/": ADMIN}, exempt=["/health/"])
     assert table.find("/api/admin") == table.find("/api/admin/") == ADMIN
     assert RouteTable(exempt=["/health/"]).find("/health") is None
+
+
+@pytest.mark.parametrize("entry", ["/X", "/XX", "/boX", "/X/INDEX", "/Xylo/"])
+def test_nothing_but_a_slash_is_cut_off_an_entry(entry: str) -> None:
+    plain = entry.rstrip("/")
+    table = RouteTable({entry: ADMIN}, READ, exempt=["/open/X"])
+    assert table.find(plain) == table.find(f"{plain}/below") == ADMIN & READ
+    assert table.find(plain[:-1] or "/") == READ
+    assert table.find("/open/X") is None
+    assert table.find("/open") == READ
+
+
+def test_what_was_found_is_kept_for_paths_of_ordinary_length() -> None:
+    """Strangers choose what they ask for: a long path is looked up each time, and takes no memory."""
+    table = RouteTable({"/api": ADMIN})
+    for length, kept in ((LONGEST_REMEMBERED, 1), (LONGEST_REMEMBERED + 1, 1), (100_000, 1), (10, 2)):
+        path = "/api/".ljust(length, "x")
+        assert [table.find(path) for _ in range(2)] == [ADMIN, ADMIN]
+        assert len(table._known) == kept
+
+
+def test_a_path_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, found = RouteTable({"/api": ADMIN}), []
+    look_up = table._find
+    monkeypatch.setattr(table, "_find", lambda path: found.append(path) or look_up(path))
+    for _ in range(3):
+        assert table.find("/api/x") == ADMIN
+        assert table.find("/other") is None
+    assert found == ["/api/x", "/other"]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,15 @@ def test_base64url_is_read_and_written_without_padding(octets: bytes, text: str)
     assert decode_segment(text) == octets
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 96])
+def test_base64url_keeps_every_last_octet(length: int) -> None:
+    """RFC 7515 2: but for the padding nothing is cut off, whatever the last character is."""
+    for last in range(256):
+        octets = bytes(length - 1) + bytes([last])
+        assert encode_segment(octets) == b64(octets)
+        assert decode_segment(b64(octets)) == octets
+
+
 @pytest.mark.parametrize(
     "text",
     ["A", "AAAAA", "_x", "AAB", "AA==", "AA=", "A+AA", "A/AA", "AA A", "AAAA\n", "\nAAAA", "AA.A", "AAAé", "AA\x00A"],
@@ -206,6 +215,29 @@ def test_header_members_that_are_not_critical_are_ignored(issuer: Issuer, verifi
     """RFC 7515 4; checklist 70."""
     token = realm_token(issuer, honest_claims(), zip="DEF", x={"y": [1]}, cty="JWT", b64=True)
     assert verifier.authenticate(request(token)).subject == "cli_agent"
+
+
+@pytest.mark.parametrize(
+    ("header", "opaque"),
+    [
+        (b'{"alg": "RS256"}', False),
+        (b'{"alg": null}', False),
+        (b'{"alg": "RS256", "enc": "A256GCM"}', True),
+        (b'{"enc": "A256GCM"}', True),
+        (b'{"user": 7}', True),
+        (b"{}", True),
+        (b'["alg"]', True),
+        (b"alg", True),
+        (b"\xff", True),
+    ],
+)
+def test_a_token_is_a_jws_when_its_first_part_is_the_header_of_one(
+    verifier: Verifier, header: bytes, opaque: bool
+) -> None:
+    """RFC 7515 4.1.1 (`alg` must be there), RFC 7516 4.1.2: what the issuer is asked about instead are tokens of its own
+    making, which may hold a JSON object as well, and encrypted ones."""
+    reason = "token.opaque" if opaque else "token.malformed"
+    assert refused(verifier, request(f"{b64(header)}.mac")).reason == reason
 
 
 def test_json_serialisations_are_no_tokens(issuer: Issuer, verifier: Verifier) -> None:

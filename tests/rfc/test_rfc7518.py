@@ -146,6 +146,7 @@ UNUSABLE: dict[str, Any] = {
     "RSA of 2047 bits": RSA_JWK | {"n": number(N >> 1 | 1)},
     "RSA of 16384 bits": RSA_JWK | {"n": number(1 << 16383 | 1)},
     "RSA with an even modulus": RSA_JWK | {"n": number(N - 1)},
+    "RSA with an even modulus that three does not divide": RSA_JWK | {"n": number(N - 1 if (N - 1) % 3 else N - 3)},
     "RSA with e=1": RSA_JWK | {"e": "AQ"},
     "RSA with e=0": RSA_JWK | {"e": "AA"},
     "RSA with e=2": RSA_JWK | {"e": "Ag"},
@@ -167,6 +168,9 @@ UNUSABLE: dict[str, Any] = {
     "EC without y": {name: value for name, value in EC_JWK.items() if name != "y"},
     "OKP cut short": ED_JWK | {"x": ED_JWK["x"][:-4]},
     "OKP for encryption": ED_JWK | {"crv": "X25519"},
+    "OKP with a list": ED_JWK | {"x": ["AAAA"] * 4},
+    "RSA with an object": RSA_JWK | {"n": {}},
+    "EC with an object": EC_JWK | {"x": {}, "y": {}},
     "OKP with a number": ED_JWK | {"x": 5},
     "unknown type": {"kty": "AKP", "x": "AAAA"},
     "type in another case": EC_JWK | {"kty": "ec"},
@@ -182,6 +186,13 @@ def test_a_key_that_is_not_fit_is_not_imported(name: str) -> None:
     """RFC 7518 3.3, 6.2, 6.3, RFC 8037 2, RFC 8725 3.4, 3.5; checklist 14, 63, 64."""
     with pytest.raises(UnusableKey):
         import_public_key(UNUSABLE[name])
+
+
+@pytest.mark.parametrize("alg", [["ES256"], {}, "", 0, True, "es256", "RS256", "RSA-OAEP", "none"], ids=repr)
+def test_a_key_that_is_made_for_another_or_no_algorithm_is_not_imported(alg: Any) -> None:
+    """RFC 7517 4.4, RFC 8725 3.1: an issuer's set may hold such keys, and the others in it still serve."""
+    with pytest.raises(UnusableKey):
+        import_public_key(EC_JWK | {"alg": alg})
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
@@ -226,3 +237,46 @@ def test_every_other_spelling_of_a_signature_is_known(alg: str) -> None:
 @pytest.mark.parametrize("text", ["", "opaque", "a.b.c", "eyJhbGciOiJFUzI1NiJ9.e30.AAAA", "eyJhbGciOlsxXX0.e30.AAAA"])
 def test_what_has_no_such_signature_is_spelt_in_one_way(text: str) -> None:
     assert spellings(text) == (text,)
+
+
+#: alg -> the octets of s, and the order of its group, as the tables of FIPS 186-5 and SEC 2 have them.
+ORDERS = {
+    "ES256": (32, ORDER),
+    "ES384": (48, 2**384 - 0x389CB27E0BC8D220A7E5F24DB74F58851313E695333AD68D),
+    "ES512": (66, 2**521 - 0x5AE79787C40D069948033FEB708F65A2FC44A36477663B851449048E16EC79BF7),
+    "ES256K": (32, 2**256 - 0x14551231950B75FC4402DA1732FC9BEBF),
+}
+
+
+def _signed(alg: str, signature: bytes) -> str:
+    return f"{b64(json.dumps({'alg': alg}).encode())}.e30.{b64(signature)}"
+
+
+@pytest.mark.parametrize("alg", ORDERS)
+def test_the_twin_of_a_signature_is_as_far_from_the_other_end_of_the_group(alg: str) -> None:
+    """Made-up signatures, of which the smallest and the largest numbers can be had; no such twin is left out."""
+    size, order = ORDERS[alg]
+    r = b"\x07" * size
+    for s in (1, 2, order // 2, order - 2, order - 1):
+        token, twin = (_signed(alg, r + each.to_bytes(size)) for each in (s, order - s))
+        assert spellings(token) == (token, twin)
+
+
+@pytest.mark.parametrize("alg", ORDERS)
+def test_a_number_outside_the_group_has_no_twin(alg: str) -> None:
+    """Such a signature never holds. Whoever revokes it has typed it wrong at worst, and gets no error."""
+    size, order = ORDERS[alg]
+    r, largest = b"\x07" * size, 2 ** (8 * size) - 1
+    for s in (0, order, order + 1, largest):
+        token = _signed(alg, r + s.to_bytes(size))
+        assert spellings(token) == (token,), s
+
+
+@pytest.mark.parametrize("alg", ORDERS)
+def test_a_signature_of_another_length_has_no_twin(alg: str) -> None:
+    size, _ = ORDERS[alg]
+    for octets in (b"\x01" * (2 * size - 1), b"\x01" * (size + 1), b"\x01" * size, b"\x01" * 5):
+        token = _signed(alg, octets)
+        assert spellings(token) == (token,), len(octets)
+    token = _signed(alg, b"\x07" * size + bytes(size) + b"\x01")
+    assert spellings(token) == (token,), "too long by one, and a small number all the same"
