@@ -20,8 +20,8 @@ _UNTYPED = frozenset({"jwt"})
 _ACCESS_TOKEN_TYP_CLAIMS = frozenset({"bearer", "dpop"})
 #: Claims that only an ID token (OIDC Core 2, 3.3.2.11) or a logout token (OIDC Back-Channel Logout 2.4) has.
 _ID_TOKEN_CLAIMS = frozenset({"nonce", "at_hash", "c_hash", "s_hash"})
-_RFC9068_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
-_STRONGDM_CLAIMS = ("iss", "exp", "sub", "iat")
+RFC9068_CLAIMS = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
+STRONGDM_CLAIMS = ("iss", "exp", "sub", "iat")
 _THUMBPRINT_LENGTH = 43  # SHA-256, base64url
 
 
@@ -33,7 +33,7 @@ class ClaimRules:
         self._audience = frozenset(settings.audience)
         self._leeway = settings.leeway
         self._strict = settings.token_profile == "rfc9068"
-        self._required = _RFC9068_CLAIMS if self._strict else _STRONGDM_CLAIMS
+        self._required = RFC9068_CLAIMS if self._strict else STRONGDM_CLAIMS
 
     def check_header(self, header: Mapping[str, Any]) -> tuple[str, str | None, str]:
         """`alg`, `kid` and the media type of a token's header. `jwk`, `jku`, `x5u` and `x5c` in it mean nothing here."""

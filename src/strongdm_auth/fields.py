@@ -170,4 +170,5 @@ def parse_callable(value: object) -> Callable[..., Any]:
 def parse_observers(value: object) -> tuple[Callable[..., Any], ...]:
     if isinstance(value, str):
         value = parse_names(value)
-    return tuple(map(parse_callable, value if isinstance(value, (list, tuple)) else [value]))
+    observers = list(value) if isinstance(value, (list, tuple)) and not callable(value) else [value]
+    return tuple(map(parse_callable, observers))

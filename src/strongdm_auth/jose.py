@@ -292,7 +292,7 @@ def _verified_by_library(alg: str, key: Any, signing_input: bytes, signature: by
     from joserfc.jwk import OKPKey, RSAKey
     from joserfc.jws import JWSRegistry
 
-    kind = OKPKey if alg in ("Ed25519", "Ed448") else RSAKey
+    kind = OKPKey if alg == "Ed448" else RSAKey
     try:
         return JWSRegistry.algorithms[alg].verify(signing_input, signature, kind.import_key(key))
     except (JoseError, ValueError, TypeError, UnsupportedAlgorithm):

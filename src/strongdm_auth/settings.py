@@ -199,9 +199,9 @@ class Settings:
         prefix: str,
         environ: Mapping[str, str],
     ) -> None:
-        given = _read(environ, "STRONGDM_", "in the environment", environment=True)
-        given |= _read(config or {}, prefix, "in the configuration")
-        given |= _read(keywords, None, "as a keyword argument")
+        given = read_fields(environ, "STRONGDM_", "in the environment", environment=True)
+        given |= read_fields(config or {}, prefix, "in the configuration")
+        given |= read_fields(keywords, None, "as a keyword argument")
         values: dict[str, Any] = {name: default for name, (default, _) in _FIELDS.items()}
         for name, (value, spelling, place) in given.items():
             try:
@@ -222,7 +222,7 @@ def _shortened(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _read(
+def read_fields(
     source: Mapping[str, object] | Mapping[str, str], prefix: str | None, place: str, *, environment: bool = False
 ) -> dict[str, tuple[object, str, str]]:
     """field -> (value, the key as written, where), for the keys of `source` that are ours. None and "" mean unset."""

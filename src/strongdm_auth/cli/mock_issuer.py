@@ -1,6 +1,5 @@
-"""The command `strongdm-auth`. Each subcommand is an entry in `COMMANDS`: its options, and a function that
-runs it and returns the exit status. Nothing heavy is imported before a command runs, and nothing is served
-beyond loopback unless that was asked for in so many words."""
+"""`strongdm-auth mock-issuer`: the local issuer as a process. Nothing is served beyond loopback unless that was asked for in
+so many words."""
 
 from __future__ import annotations
 
@@ -9,14 +8,14 @@ import ipaddress
 import json
 import shlex
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from strongdm_auth._version import __version__
+from .failure import CommandError
+from .terminal import Terminal
 
 if TYPE_CHECKING:
     from strongdm_auth.testing import Client, Issuer, Notice
@@ -24,43 +23,7 @@ if TYPE_CHECKING:
 _BANNER = "strongdm-auth mock-issuer: a local imitation of StrongDM ID. For development only."
 
 
-class CommandError(Exception):
-    """What went wrong, in one line for standard error; the exit status is 1, or 2 if the call was wrong."""
-
-    def __init__(self, message: str, *, status: int = 1) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One subcommand."""
-
-    name: str
-    summary: str
-    add_options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is success, 1 a failure, 2 a wrong call."""
-    parser = argparse.ArgumentParser(prog="strongdm-auth", description="Tools for APIs protected by StrongDM ID.")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        subparser = subparsers.add_parser(command.name, help=command.summary, description=command.summary)
-        command.add_options(subparser)
-        subparser.set_defaults(run=command.run)
-    arguments = parser.parse_args(argv)
-    run: Callable[[argparse.Namespace], int] = arguments.run
-    try:
-        return run(arguments)
-    except CommandError as error:
-        print(f"strongdm-auth: {error}", file=sys.stderr)
-        return error.status
-
-
-def _mock_issuer_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, default=9000, metavar="N", help="port, 0 for a free one (default: 9000)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--realm", action="append", metavar="NAME", help="a realm, may be repeated (default: default)")
@@ -76,8 +39,12 @@ def _mock_issuer_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _mock_issuer(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Serve until a signal comes."""
     from strongdm_auth.testing import Issuer
+
+    def tell(notice: Notice) -> None:
+        terminal.line(json.dumps(asdict(notice)) if arguments.json else str(notice))
 
     if not arguments.unsafe_host and not _is_loopback(arguments.host):
         raise CommandError(
@@ -87,7 +54,7 @@ def _mock_issuer(arguments: argparse.Namespace) -> int:
         issuer = Issuer(
             realms=arguments.realm or ("default",),
             scopes=arguments.scope or ("openid", "email", "admin"),
-            notify=_print_notice_as_json if arguments.json else _print_notice,
+            notify=tell,
         )
     except ValueError as error:
         raise CommandError(str(error), status=2) from None
@@ -97,25 +64,15 @@ def _mock_issuer(arguments: argparse.Namespace) -> int:
         except OSError as error:
             where = f"{arguments.host} port {arguments.port}"
             raise CommandError(f"cannot listen on {where}: {error.strerror or error}") from None
-        _announce(issuer, as_json=arguments.json)
+        _announce(issuer, terminal, as_json=arguments.json)
         stop.wait()
     return 0
 
 
-COMMANDS: tuple[Command, ...] = (
-    Command(
-        "mock-issuer",
-        "Run a local imitation of StrongDM ID, for development only.",
-        _mock_issuer_options,
-        _mock_issuer,
-    ),
-)
-
-
-def _announce(issuer: Issuer, *, as_json: bool) -> None:
+def _announce(issuer: Issuer, terminal: Terminal, *, as_json: bool) -> None:
     clients = [issuer.client(f"{realm} agent", issuer.scopes, realm) for realm in issuer.realms]
     if as_json:
-        print(json.dumps(_start_up(issuer, clients)), flush=True)
+        terminal.line(json.dumps(_start_up(issuer, clients)))
         return
     lines = [
         _BANNER,
@@ -129,7 +86,7 @@ def _announce(issuer: Issuer, *, as_json: bool) -> None:
         lines.append('curl -u "$STRONGDM_CLIENT_ID:$STRONGDM_CLIENT_SECRET" -d grant_type=client_credentials \\')
         lines.append(f"  {issuer.issuer_url(client.realm)}/token")
     lines += ["", "Verification codes appear below. Ctrl-C stops."]
-    print("\n".join(lines), flush=True)
+    terminal.text("\n".join(lines))
 
 
 def _environment(issuer: Issuer, client: Client) -> dict[str, str]:
@@ -153,14 +110,6 @@ def _start_up(issuer: Issuer, clients: Sequence[Client]) -> dict[str, object]:
         for client in clients
     ]
     return {"issuer": issuer.url, "realms": realms, "notice": _BANNER}
-
-
-def _print_notice(notice: Notice) -> None:
-    print(notice, flush=True)
-
-
-def _print_notice_as_json(notice: Notice) -> None:
-    print(json.dumps(asdict(notice)), flush=True)
 
 
 @contextmanager
