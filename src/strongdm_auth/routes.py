@@ -107,6 +107,9 @@ class RouteTable:
     def _find(self, path: str) -> Requirement | None:
         exact, folded = path.rstrip("/") or "/", _folded(path)
         readings = dict.fromkeys((folded, _resolved(folded)))
+        if ";" in path and "\\" in path:  # a parameter ends at the next slash, whatever a server takes for one
+            turned = _folded(path.replace("\\", "/"))
+            readings |= dict.fromkeys((turned, _resolved(turned)))
         if list(readings) == [exact.casefold()] and any(
             exact == entry or (entry != "/" and exact.startswith(f"{entry}/")) for entry in self._exempt
         ):

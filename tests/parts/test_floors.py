@@ -182,9 +182,15 @@ def test_no_framework_below_the_doors(file: Path) -> None:
     assert _roots(file, type_checking=True).isdisjoint(FRAMEWORKS)
 
 
-DOORS = {"flask", "starlette", "fastapi", "django", "drf", "wsgi", "asgi", "mcp"}
+DOORS = {"flask", "starlette", "fastapi", "django", "drf", "wsgi", "asgi", "mcp", "forward_auth"}
 #: A door may stand on the door below it.
-STANDS_ON = {"starlette": {"asgi"}, "fastapi": {"starlette", "asgi"}, "drf": {"django"}, "mcp": {"asgi", "starlette"}}
+STANDS_ON = {
+    "starlette": {"asgi"},
+    "fastapi": {"starlette", "asgi"},
+    "drf": {"django"},
+    "mcp": {"asgi", "starlette"},
+    "forward_auth": {"asgi"},
+}
 
 
 @every_file

@@ -260,3 +260,8 @@ def test_the_path_of_a_wsgi_request_is_read_as_utf_8() -> None:
     assert EnvironRequest(environ).route_path == "/café"
     assert EnvironRequest({**environ, "PATH_INFO": ""}).route_path == "/"
     assert EnvironRequest({**environ, "PATH_INFO": "/\xff"}).route_path == "/\ufffd"
+
+
+@pytest.mark.parametrize("path", ["/;x\\api/admin", "/;x\\api\\admin", "/api;x\\y/admin", "/api/..;x\\api/admin"])
+def test_a_parameter_ends_at_whatever_a_server_takes_for_a_slash(path: str) -> None:
+    assert RouteTable({"/api/admin": {}}).find(path) is not None
