@@ -1,6 +1,6 @@
 """`strongdm-auth doctor`: is this API set up so that it can work? It looks at what the API would look at, from where it runs:
-its settings, its issuers and their keys, the two clocks, the replay store. It changes nothing but one throw-away entry in the
-store. No secret is shown."""
+its settings, its issuers and their keys, the two clocks, the replay store; and at what its routes tell a stranger. It changes
+nothing but one throw-away entry in the store. No secret is shown."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _COLOURS = {"ok": "good", "warning": "doubt", "problem": "bad"}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("routes", nargs="*", metavar="URL", help="a route of the API: what does it tell a stranger?")
     add_settings(parser)
 
 
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         {"name": name, "value": shown(read.settings, name), "from": read.origins.get(name, "default")}
         for name in Settings.__annotations__
     ]
-    found = [*_doubts(read.doubts), *_examined(read.settings)]
+    found = [*_doubts(read.doubts), *_examined(read.settings, arguments.routes)]
     broken = any(one.level == "problem" for one in found)
     if arguments.json:
         terminal.json({"ok": not broken, "settings": settings, "findings": [one._asdict() for one in found]})
@@ -68,14 +69,16 @@ def _doubts(doubts: list[str]) -> Iterator[Finding]:
         yield ok("settings", "nothing contradicts itself, nothing is left open")
 
 
-def _examined(settings: Settings) -> Iterator[Finding]:
+def _examined(settings: Settings, routes: list[str]) -> Iterator[Finding]:
     from .issuer_findings import introspection_findings, issuer_findings
+    from .route_findings import route_findings
     from .store_findings import store_findings
 
     yield from issuer_findings(settings)
     yield from introspection_findings(settings)
     yield from store_findings(settings)
     yield from _dpop(settings)
+    yield from route_findings(settings, routes)
 
 
 def _dpop(settings: Settings) -> Iterator[Finding]:
