@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format mutants bench bench-quick fuzz soak clean
+.PHONY: help demo test coverage check lint types format mutants bench bench-quick fuzz soak clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ demo: $(VENV)/.demo  ## a local issuer, the example apps behind their servers, a
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev  ## all tests
+	$(BIN)/python -m pytest
+
+coverage: $(VENV)/.dev  ## all tests again, and which lines they reach: slower by half
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 check: lint types test  ## lint, types and tests: what CI runs
