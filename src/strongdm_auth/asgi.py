@@ -80,6 +80,8 @@ class StrongDMAuthMiddleware:
         if requirement is None:
             return await self.app({**scope, "auth": ANONYMOUS, "user": NOBODY}, receive, send)
         kept: dict[Any, Admission] = scope.get(SLOT) or {}
+        if mounts := [app.root_path for app in self._mounted if app.root_path and isinstance(app.root_path, str)]:
+            request = ScopeRequest({**scope, "root_path": mounts[0]})  # as the app behind us will have it
         try:
             admission = await self.verifier.admit(request, requirement, kept.get(self.verifier))
         except Refused as refusal:

@@ -8,7 +8,8 @@ principal   `Agent::"alpha/cli_a"`: the realm and the token's subject (`Agent::"
             `audience`, `bound`, `introspected`, `actors` (a set of names), `depth`; and `realm`, `client_id`, `actor` (who acts
             now), where the token has them: ask `principal has actor` first.
 action      `Action::"GET"`
-resource    `Path::"/notes/7"`, in `Path::"/notes"` and in `Path::"/"`. Attribute `route` where the framework tells.
+resource    `Path::"/notes/7"`, in `Path::"/notes"` and in `Path::"/"`. Where the app has a mount (`root_path`), the path is
+            judged twice, with it and without: both must be permitted. Attribute `route` where the framework tells.
 context     `scopes_needed`, what the route asks
 
 What no policy permits is refused, and so is what a policy cannot judge: Cedar skips a `forbid` that ends in an error.
@@ -16,6 +17,7 @@ What no policy permits is refused, and so is what a policy cannot judge: Cedar s
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -32,6 +34,13 @@ except ImportError as fault:
 
 _log = logging.getLogger("strongdm_auth.cedar")
 
+#: A path that is longer, or deeper, is refused: Cedar is told of each step of it.
+LONGEST_PATH = 1_024
+DEEPEST_PATH = 64
+#: What routers and servers read in different ways: control characters, which a `$` in a router's pattern lets follow; the
+#: parameters behind `;`, which some cut off; `\\`, which some take for a slash; and what was escaped twice.
+_IN_DOUBT = re.compile(r"[\x00-\x1f\x7f;\\%]|^//|^[^/]")
+
 Entity = dict[str, str]
 
 
@@ -47,11 +56,12 @@ class CedarPolicies:
     """
 
     def __init__(self, policies: str, *, entities: list[dict[str, Any]] | None = None) -> None:
-        self._entities = list(entities or [])
         try:
+            given = [{"attrs": {}, "parents": [], **entity} for entity in entities or []]
             self._policies = cedarpy.PolicySet.from_str(policies)
-            cedarpy.Entities.from_json_str(json.dumps(self._entities))
-        except (ValueError, TypeError) as problem:
+            cedarpy.Entities.from_json_str(json.dumps(given))
+            self._entities = {_uid(entity): entity for entity in given}
+        except (ValueError, TypeError, KeyError) as problem:
             raise ConfigurationError(f"the Cedar policies or entities cannot be read: {problem}") from None
 
     @classmethod
@@ -66,8 +76,13 @@ class CedarPolicies:
     def __call__(self, token: AccessToken, request: Request, requirement: Requirement) -> bool:
         """Whether it is permitted."""
         path = _plain(request.path)
-        if path is None:  # the framework may read another path than policies would
+        # A framework may read another path than policies would, and some take `delete` for DELETE (RFC 9110 9.1: they are two).
+        if path is None or request.method != request.method.upper():
             return False
+        names = _names(path, request.mount.rstrip("/"))
+        return all(self._permit(token, request, requirement, name) for name in names)
+
+    def _permit(self, token: AccessToken, request: Request, requirement: Requirement, path: str) -> bool:
         principal, resource = _entity("Agent", f"{token.realm or ''}/{token.subject or ''}"), _entity("Path", path)
         asked = {
             "principal": principal,
@@ -75,12 +90,32 @@ class CedarPolicies:
             "resource": resource,
             "context": {"scopes_needed": list(requirement.scope_names())},
         }
-        entities = [_agent(principal, token), _path(resource, path, request.route), *self._entities]
+        entities = self._with(_agent(principal, token), _path(resource, path, request.route))
         found = cedarpy.is_authorized(asked, self._policies, entities)
         if found.diagnostics.errors:
-            _log.error("refused, since a Cedar policy could not be judged: %s", found.diagnostics.errors)
+            _log.error("refused: %d Cedar policies or entities could not be judged", len(found.diagnostics.errors))
             return False
         return found.allowed
+
+    def _with(self, *asked: dict[str, Any]) -> list[dict[str, Any]]:
+        """All entities; where one was given for who asks, or for what, its groups count, and what we know ourselves."""
+        all_of_them = dict(self._entities)
+        for entity in asked:
+            there = all_of_them.get(_uid(entity), {})
+            parents = [*entity["parents"], *there.get("parents", ())]
+            all_of_them[_uid(entity)] = {
+                **entity,
+                "attrs": {**there.get("attrs", {}), **entity["attrs"]},
+                "parents": parents,
+            }
+        return list(all_of_them.values())
+
+
+def _uid(entity: dict[str, Any]) -> tuple[str, str]:
+    """Cedar's JSON has two spellings of it."""
+    uid = entity["uid"]
+    uid = uid.get("__entity", uid)
+    return uid["type"], uid["id"]
 
 
 def _entity(kind: str, name: str) -> Entity:
@@ -120,13 +155,25 @@ def _path(resource: Entity, path: str, route: str | None) -> dict[str, Any]:
     }
 
 
+def _names(path: str, mount: str) -> set[str]:
+    """The paths that lead to the same view: an app with a mount takes it off, and does without where it is not there."""
+    if not mount:
+        return {path}
+    if path == mount or path.startswith(f"{mount}/"):
+        return {path, path.removeprefix(mount) or "/"}
+    return {path, mount + path}
+
+
 def _plain(path: str) -> str | None:
     """A path, decoded, without a slash at its end; None for one that can be read in several ways."""
+    if len(path) > LONGEST_PATH or "%2f" in path.lower():
+        return None
     try:
         plain = unquote(path, errors="strict")
     except UnicodeDecodeError:
         return None
-    if not plain.startswith("/") or plain.startswith("//") or "\\" in plain or "%" in plain or "%2f" in path.lower():
+    if _IN_DOUBT.search(plain):
         return None
     below = plain[1:].removesuffix("/")
-    return "/" + below if not below or {"", ".", ".."}.isdisjoint(below.split("/")) else None
+    steps = below.split("/") if below else []
+    return "/" + below if len(steps) <= DEEPEST_PATH and {"", ".", ".."}.isdisjoint(steps) else None

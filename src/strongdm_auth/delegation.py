@@ -173,5 +173,13 @@ def _fits(name: str | None, pattern: str) -> bool:
 
 @lru_cache(1024)
 def _expression(pattern: str) -> re.Pattern[str]:
-    """`*` is any run of characters and `?` any one; every other character, `[` too, is itself."""
-    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+    """`*` is any run of characters and `?` any one; every other character, `[` too, is itself.
+
+    What stands between two `*` is looked for from the left and then stays (an atomic group): a long name costs a walk or two,
+    and never a walk for each of its characters.
+    """
+    first, *rest = (re.escape(piece).replace(r"\?", ".") for piece in pattern.split("*"))
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    middle = "".join(f"(?>.*?{piece})" for piece in rest[:-1] if piece)
+    return re.compile(f"{first}{middle}.*{rest[-1]}", re.DOTALL)

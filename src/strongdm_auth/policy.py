@@ -24,6 +24,9 @@ from .tokens import AccessToken, scheme_of
 #: `authorize(token, request, requirement)`. It may also raise, such as `StrongDMAuthError("Not after hours", 403)`.
 Authorize: TypeAlias = Callable[[AccessToken, Request, Requirement], bool | Awaitable[bool]]
 
+#: The statuses that refuse; what else an exception says (200, 302, 499) lets nobody in and breaks no server.
+_REFUSING = frozenset({400, 401, 402, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 423, 428, 429, 451})
+
 _log = logging.getLogger("strongdm_auth")
 
 
@@ -71,7 +74,9 @@ def _refusal(fault: Exception, token: AccessToken) -> Refused:
         return _about(token, fault)
     if isinstance(fault, StrongDMAuthError) and fault.status_code < 500:
         denied = AccessDenied("policy.refused")
-        denied.message, denied.status_code, denied.error = fault.message, fault.status_code, fault.error
+        denied.message = fault.message
+        if fault.status_code in _REFUSING:
+            denied.status_code, denied.error = fault.status_code, fault.error
         return _about(token, denied)
     _log.error("authorize failed: %s", type(fault).__name__, exc_info=fault)
     return _about(token, TemporarilyUnavailable("policy.unavailable"))

@@ -82,6 +82,11 @@ class Request:
         """The pattern of the route that answers, such as `/notes/<id>`, where the framework tells."""
         return None
 
+    @property
+    def mount(self) -> str:
+        """The decoded prefix that the app takes off a path, and does without where a path lacks it: one view has two paths."""
+        return ""
+
     def uri(self, public_url: str | None = None) -> str:
         """The URI without query and fragment, as the client sees it: what `htu` must equal (RFC 9449 4.3).
 
@@ -219,6 +224,11 @@ class ScopeRequest(ServedRequest):
     def route(self) -> str | None:
         path: object = getattr(self._scope.get("route"), "path", None)  # Starlette's and FastAPI's own record
         return path if isinstance(path, str) else None
+
+    @property
+    def mount(self) -> str:
+        mount: str = self._scope.get("root_path") or ""
+        return mount
 
     @property
     def decoded_path(self) -> str:

@@ -89,6 +89,8 @@ class RouteTable:
         for path, requirement in self._protected.items():
             folded = path.casefold()
             self._folded[folded] = requirement & self._folded.get(folded, requirement)
+        #: No entry has more slashes: what comes behind them in a path, which may be 64 KB of slashes, is not looked at.
+        self._deepest = max((path.count("/") for path in self._protected), default=1)
 
     def find(self, path: str) -> Requirement | None:
         """What a request for `path` needs; None when the path is open."""
@@ -116,12 +118,17 @@ class RouteTable:
             return None
         found = self._everywhere
         for requirement in (
-            _longest(self._protected, exact),
-            *(_longest(self._folded, reading) for reading in readings),
+            _longest(self._protected, _cut(exact, self._deepest)),
+            *(_longest(self._folded, _cut(reading, self._deepest)) for reading in readings),
         ):
             if requirement is not None:
                 found = requirement if found is None else found & requirement
         return found
+
+
+def _cut(path: str, depth: int) -> str:
+    """The first so many segments of a path."""
+    return "/".join(path.split("/", depth + 1)[: depth + 1]) or "/"
 
 
 def _longest(table: Mapping[str, Requirement], path: str) -> Requirement | None:

@@ -70,8 +70,8 @@ def read_actors(act: object) -> tuple[Actor, ...]:
             found.append((None, None))
             break
         subject, issuer = act.get("sub"), act.get("iss")
-        # Without an `iss` it is one of the token's issuer; with one that is no string it is nobody who can be told.
-        known = isinstance(subject, str) and subject and (issuer is None or isinstance(issuer, str))
+        # Without an `iss` it is one of the token's issuer; with one that is empty or no string it is nobody who can be told.
+        known = isinstance(subject, str) and subject and (issuer is None or (isinstance(issuer, str) and issuer))
         found.append((subject, issuer) if known else (None, None))
         act = act.get("act")
     chain: list[Actor] = []

@@ -59,6 +59,7 @@ def resolved(spelling: str) -> str:
 TRICKS = {
     "/public/../admin": 401,
     "/public/%2e%2e/admin": 401,
+    "/../admin/%2e%2e": 401,  # who takes out plain dots first, and then decodes
     "/public/%252e%252e/admin": 401,
     "/public%2F..%2Fadmin": 401,
     "/public%252F..%252Fadmin": 401,

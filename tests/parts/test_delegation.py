@@ -1,9 +1,13 @@
 """A route's policy on delegation (RFC 8693 4.1): who may act for whom, how deep, and what is no policy at all."""
 
+import time
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from strongdm_auth import AccessDenied, AccessToken, ActorPattern, ConfigurationError, Delegation
 from strongdm_auth.tokens import MOST_ACTORS, read_actors
@@ -184,7 +188,7 @@ def test_realms_lie_below_the_base_of_a_token_s_issuer_that_is_the_base_itself()
     assert verdict(Delegation(allowed_actors=ActorPattern(realm="beta")), base) == "delegation.actor"
 
 
-@pytest.mark.parametrize("issuer", [7, ["https://id.example.com"], {}, True])
+@pytest.mark.parametrize("issuer", ["", 7, ["https://id.example.com"], {}, True])
 def test_an_actor_whose_issuer_cannot_be_read_is_malformed(issuer: object) -> None:
     assert verdict(Delegation(), realm_token({"sub": "cli_a", "iss": issuer})) == "delegation.malformed"
 
@@ -244,3 +248,16 @@ def test_a_human_stands_where_the_issuer_puts_them_and_nowhere_else(
 def test_a_human_stands_at_one_of_two_places() -> None:
     with pytest.raises(ConfigurationError, match="human_at"):
         Delegation(human=HUMAN, human_at="outermost")  # type: ignore[arg-type]
+
+
+@settings(max_examples=300)
+@given(st.text("ab*?", min_size=1, max_size=8), st.text("ab", max_size=8))
+def test_patterns_mean_what_shells_mean_by_them(pattern: str, name: str) -> None:
+    said = verdict(Delegation(allowed_subjects=pattern), token("cli_a", subject=name))
+    assert (said == "let in") == fnmatchcase(name, pattern)
+
+
+def test_a_long_name_costs_a_walk_and_not_a_walk_for_each_character() -> None:
+    began = time.monotonic()
+    assert verdict(Delegation(human="*@*.*.example.com"), token("cli_a", subject="@." * 5_000)) == "delegation.human"
+    assert time.monotonic() - began < 1  # three nested walks would take minutes

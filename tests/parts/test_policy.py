@@ -62,6 +62,7 @@ def test_only_true_lets_in(world: World, key: SigningKey, kind: str, answer: obj
         (OurOwn("delegation.actor"), "policy.refused"),
         (StrongDMAuthError("Not after hours", 403), "policy.refused"),
         (StrongDMAuthError("No", 500), "policy.unavailable"),
+        (StrongDMAuthError("No", 200), "policy.refused"),
         (ConfigurationError("wrong"), "policy.unavailable"),
         (KeyError("x"), "policy.unavailable"),
         (TimeoutError(), "policy.unavailable"),
@@ -178,3 +179,16 @@ def test_what_is_no_callable_is_a_mistake(world: World, place: Any, field: str) 
 
 def test_a_class_stands_for_what_it_makes(world: World) -> None:
     assert isinstance(world.async_verifier(authorize=_Awaited).settings.authorize, _Awaited)
+
+
+@pytest.mark.parametrize(("said", "answered"), [(200, 403), (302, 403), (100, 403), (430, 403), (499, 403), (404, 404)])
+def test_an_exception_refuses_whatever_status_it_has(world: World, key: SigningKey, said: int, answered: int) -> None:
+    """A 200 would let the request through a proxy that asks; a status that nobody knows breaks a server."""
+    world.publish(key)
+
+    def hook(*_: object) -> bool:
+        raise StrongDMAuthError("No", said)
+
+    with pytest.raises(AccessDenied) as caught:
+        world.verifier(authorize=hook).authorize(request(world.token(key)), Requirement())
+    assert (caught.value.status_code, caught.value.message) == (answered, "No")

@@ -20,8 +20,16 @@ _COLOURS = {"ok": "good", "warning": "doubt", "problem": "bad"}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("routes", nargs="*", metavar="URL", help="a route of the API: what does it tell a stranger?")
+    parser.add_argument(
+        "routes", nargs="*", type=_url, metavar="URL", help="a route of the API: what does it tell a stranger?"
+    )
     add_settings(parser)
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("https://", "http://")):
+        raise argparse.ArgumentTypeError("must be a URL such as https://api.example.com/notes")
+    return text
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:

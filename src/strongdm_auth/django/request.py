@@ -40,6 +40,11 @@ class DjangoRequest(ServedRequest):
         return route
 
     @property
+    def mount(self) -> str:
+        mount: str = self._request.META.get("SCRIPT_NAME", "")
+        return mount
+
+    @property
     def query(self) -> str:
         query: str = self._request.META.get("QUERY_STRING", "")  # Django's test client has it as text in the scope
         return query

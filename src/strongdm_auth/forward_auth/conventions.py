@@ -164,6 +164,22 @@ def readings(path: str) -> Iterator[str]:
     Raises:
         Unclear: it is escaped more than twice, not UTF-8, or holds a control character, which some servers stop at.
     """
+    for sent in dict.fromkeys((path, _without_dots(path))):
+        yield from _decoded(sent)
+
+
+def _without_dots(path: str) -> str:
+    """For servers that take out `.` and `..` before they decode, and leave those that were escaped."""
+    kept: list[str] = []
+    for segment in path.split("/")[1:]:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    return "/" + "/".join(kept)
+
+
+def _decoded(path: str) -> Iterator[str]:
     if "%" not in path:
         yield path
         return

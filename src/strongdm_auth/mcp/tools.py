@@ -17,15 +17,17 @@ LONGEST_BODY = 4 * 1024 * 1024
 
 async def read_body(receive: Receive) -> tuple[bytes, Receive]:
     """A request's body, and a `receive` that gives all of it again. Empty for one that is too long."""
-    messages: list[Message] = []
-    body, more = bytearray(), True
+    body, more, ended = bytearray(), True, None
     while more and len(body) <= LONGEST_BODY:
-        messages.append(message := await receive())
+        message = await receive()
         if message["type"] != "http.request":
+            ended = message
             break
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    again = iter(messages)
+    # One message, however many it came in: they may have held a byte each.
+    whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": more}]
+    again = iter(whole if ended is None else [*whole, ended])
 
     async def receiving() -> Message:
         for message in again:
