@@ -34,6 +34,7 @@ def policies():
 
 app = FastAPI(title="An API for agents", default_response_class=CompactJSON)
 auth = StrongDMAuth(scopes={"admin": "What only administrators may do"}, authorize=policies())
+auth.install(app)  # answers to refusals in /docs, and the metadata document where STRONGDM_RESOURCE is set
 Agent = Annotated[AccessToken, Depends(auth)]
 Admin = Annotated[AccessToken, Security(auth, scopes=["admin"])]
 Delegate = Annotated[AccessToken, Depends(auth.require(delegation=Delegation()))]

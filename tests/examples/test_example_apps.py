@@ -179,3 +179,18 @@ def test_the_fastapi_app_can_be_started_with_cedar_policies(demo: ModuleType, is
         assert status("POST", "/protected", made.bound("/protected", "POST")) == 200
         assert status("GET", "/admin", made.bearer(**admin)) == 200
         assert status("GET", "/admin", made.bearer(**admin, actor={"sub": "cli_scheduler"})) == 403
+
+
+def test_each_app_says_where_clients_learn_how_to_get_in(demo: ModuleType, issuer: Issuer) -> None:
+    """RFC 9728 3.1, 5.1: from a 401 to the document, and from there to the issuer."""
+    resource = "https://api.example.com/v1"
+    settings = {"issuer": issuer.url, "realms": "acme", "audience": AUDIENCE, "resource": resource}
+    path = "/.well-known/oauth-protected-resource/v1"
+    for folder in APPS:
+        with demo.serving(folder, **settings) as base:
+            refusal = httpx.get(base + "/protected")
+            assert f'resource_metadata="https://api.example.com{path}"' in refusal.headers["WWW-Authenticate"], folder
+            document = httpx.get(base + path, headers={"Host": "evil.example", "Origin": "https://elsewhere.example"})
+            assert document.headers["Access-Control-Allow-Origin"] == "*"
+            assert document.json()["resource"] == resource
+            assert document.json()["authorization_servers"] == [issuer.issuer_url("acme")]
