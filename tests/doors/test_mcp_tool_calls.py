@@ -283,3 +283,23 @@ def test_what_a_session_began_with_does_not_vouch_for_another_token(
     assert RUNNER.run(call(strong, strong)) == "written"
     with pytest.raises(ToolError, match="notes:write"):
         RUNNER.run(call(strong, weak))
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_body_in_single_bytes_is_kept_once_and_not_as_a_message_each(cut: bool) -> None:
+    """4 MiB in single bytes would be 800 MB of messages."""
+    body = tools_call("write")
+    waiting = [{"type": "http.request", "body": bytes([octet]), "more_body": True} for octet in body]
+    waiting.append({"type": "http.disconnect"} if cut else {"type": "http.request", "body": b"", "more_body": False})
+
+    async def receive() -> dict[str, Any]:
+        return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+
+    async def run() -> list[dict[str, Any]]:
+        read, again = await tools.read_body(receive)
+        assert read == body
+        return [dict(await again()) for _ in range(2)]
+
+    first, then = RUNNER.run(run())
+    assert first == {"type": "http.request", "body": body, "more_body": cut}
+    assert then == {"type": "http.disconnect"}

@@ -238,3 +238,12 @@ def test_an_agent_and_a_path_may_be_in_groups(spelled: Any, caplog: pytest.LogCa
     assert not permitted(when('principal.scopes.contains("admin")'), entities=entities), "what the token says counts"
     assert not permitted('permit(principal in Group::"ops", action, resource);', token(subject="b"), entities=entities)
     assert not caplog.records
+
+
+def test_the_log_of_a_policy_that_fails_says_nothing_of_agents_and_groups(caplog: pytest.LogCaptureFixture) -> None:
+    """Cedar's own words may hold every entity of the deployment, and a name that a client chose."""
+    entities = [{"uid": {"type": "Group", "id": "secret-group"}}]
+    assert not permitted(when("principal.nothing"), token(subject="eve-the-agent"), entities=entities)
+    assert [record.getMessage() for record in caplog.records] == [
+        "refused: 1 Cedar policies or entities could not be judged"
+    ]
