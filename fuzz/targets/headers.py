@@ -13,7 +13,8 @@ from fuzz.edits import edits, words
 from fuzz.oracle import normal_form
 from fuzz.world import check_refusal, verifier
 from strongdm_auth import InvalidRequest, InvalidToken, MissingCredentials, Request
-from strongdm_auth.request import EnvironRequest, ScopeRequest, read_credentials
+from strongdm_auth.credentials import read_credentials
+from strongdm_auth.request import EnvironRequest, ScopeRequest
 
 _MOST_TOKEN = 256
 _VERIFIER = verifier(dpop="required", resource="https://api.example.com/v1")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .errors import UseDPoPNonce as UseDPoPNonce
     from .events import Decision as Decision
     from .events import Exchange as Exchange
+    from .events import SecurityEvent as SecurityEvent
     from .flask import StrongDMAuth as StrongDMAuth
     from .flow import Admission as Admission
     from .replay import MemoryReplayStore as MemoryReplayStore
@@ -66,6 +67,7 @@ _HOMES = {
     "ReplayStore": "replay",
     "Request": "request",
     "Requirement": "requirement",
+    "SecurityEvent": "events",
     "SecurityWarning": "settings",
     "Settings": "settings",
     "StrongDMAuth": "flask",
@@ -97,6 +99,7 @@ __all__ = [
     "ReplayStore",
     "Request",
     "Requirement",
+    "SecurityEvent",
     "SecurityWarning",
     "Settings",
     "StrongDMAuth",

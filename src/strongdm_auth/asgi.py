@@ -9,14 +9,18 @@ decides nothing: which path needs what is `RouteTable`'s to say, and who gets in
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeAlias, Unpack
 
+from .certificates import Certificates
 from .challenge import Denial
 from .errors import Refused
 from .flow import VARY, Admission
 from .headers import merged
 from .metadata import Metadata
+from .open_connections import Ending, OpenConnections
+from .receiving import WRONG_METHOD
 from .request import ScopeRequest, below
 from .requirement import Requirement
 from .routes import RouteTable
+from .security_events import MOST_SET_BYTES
 from .settings import SettingsKeywords
 from .tokens import ANONYMOUS, NOBODY, Principal
 from .verifier import AsyncVerifier
@@ -42,6 +46,8 @@ class StrongDMAuthMiddleware:
         protected_routes: path -> `Requirement` or its parts; see `RouteTable`. Paths that are not in it are open.
         require: what every path needs. Without it and without `protected_routes`, every path needs a valid token.
         exempt: paths that need nothing.
+        end_with_token: close websockets, and stop event streams, when their token expires or is revoked; else they live for as
+            long as client and app like.
         settings: see the README's table; what is not given comes from the environment.
 
     For the app, `scope["auth"]` is the `AccessToken` (an empty stand-in on open paths) and `scope["user"]` a
@@ -58,11 +64,13 @@ class StrongDMAuthMiddleware:
         protected_routes: Mapping[str, Requirement | Mapping[str, object]] | None = None,
         require: Requirement | None = None,
         exempt: Iterable[str] = (),
+        end_with_token: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
         self.app = app
         self._routes = RouteTable(protected_routes, require, exempt)
         self.verifier = AsyncVerifier(**settings)
+        self._connections = OpenConnections(self.verifier) if end_with_token else None
         self._metadata = Metadata.of(self.verifier.settings)
         self._mounted = [inner for inner in _chain(app) if hasattr(inner, "root_path")]
 
@@ -71,9 +79,12 @@ class StrongDMAuthMiddleware:
             return await self.app(scope, receive, self._closing(send))
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
+        scope = without_claims(scope, self.verifier.certificates)
         request = ScopeRequest(scope)
         if self._metadata is not None and serves(self._metadata, scope):
             return await answer(self._metadata, scope, send)
+        if receives(self.verifier, scope):
+            return await answer(await received(self.verifier, scope, receive), scope, send)
         requirement = self._find(request)
         if requirement is not None and request.is_preflight:
             send, requirement = without_body(send), None
@@ -90,8 +101,12 @@ class StrongDMAuthMiddleware:
         if admission is None:
             return await self.app(inner, receive, with_headers(send, (VARY,)))
         kept[self.verifier] = admission
-        inner["auth"], inner["user"] = admission.token, Principal(admission.token)
-        return await self.app(inner, receive, with_headers(send, admission.headers))
+        token = inner["auth"] = admission.token
+        inner["user"], send = Principal(token), with_headers(send, admission.headers)
+        if self._connections is None:
+            return await self.app(inner, receive, send)
+        ending = Ending(self._connections, lambda: self.verifier.standing(request, token), scope, receive, send)
+        return await ending.run(self.app, inner)
 
     def _find(self, request: ScopeRequest) -> Requirement | None:
         """What the path needs; where an app behind us has a `root_path` of its own (FastAPI), also as that app reads it."""
@@ -123,9 +138,35 @@ def _chain(app: Any) -> Iterator[Any]:
         app = getattr(app, "app", None)
 
 
+def without_claims(scope: Scope, certificates: Certificates) -> Scope:
+    """The scope as an app may see it: a header with a client's certificate is there only if a proxy of ours set it."""
+    if certificates.header is None or not certificates.is_strangers(ScopeRequest(scope)):
+        return scope
+    name = certificates.header.encode("ascii")
+    return {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() != name]}
+
+
 def serves(metadata: Metadata, scope: Scope) -> bool:
     """Whether the RFC 9728 document is what is asked for."""
     return scope["path"] == metadata.path and scope.get("method") in ("GET", "HEAD")
+
+
+def receives(verifier: AsyncVerifier, scope: Scope) -> bool:
+    """Whether this is where Security Event Tokens are received (RFC 8935)."""
+    path = verifier.settings.security_events
+    return path is not None and scope["type"] == "http" and ScopeRequest(scope).route_path == path
+
+
+async def received(verifier: AsyncVerifier, scope: Scope, receive: Receive) -> Denial:
+    """The answer to one."""
+    if scope["method"] != "POST":
+        return WRONG_METHOD
+    body, more = bytearray(), True
+    while more and len(body) <= MOST_SET_BYTES:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return await verifier.receive(next(iter(ScopeRequest(scope).values("content-type")), ""), bytes(body))
 
 
 async def answer(denial: Denial | Metadata, scope: Scope, send: Send) -> None:

@@ -2,18 +2,20 @@
 
 import hashlib
 import logging
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from .errors import TemporarilyUnavailable
+from .credentials import SCHEMES, is_b64token
+from .errors import InvalidToken, TemporarilyUnavailable
 from .fetching import discover, time_left
 from .introspection import Answer, Introspection
 from .issuers import WrongDiscovery
 from .jose import Malformed, decode_segment, is_numeric_date, parse_object, split
 from .keys import Flight
 from .needs import AskStore, Background, Fetch, Join, Reply, Story, Unreachable
-from .request import SCHEMES, is_b64token
-from .revocation import Revocations, spellings
+from .revocation import ENDED_FOR, Revocations, name_of, spellings
 from .settings import Settings
+from .tokens import AccessToken
 
 #: Parts that a shared list may come in; one that does not end is a fault of the store's.
 _MOST_PAGES = 1_000
@@ -112,6 +114,19 @@ class Asking:
             raise ValueError("revoke takes an access token as it stands behind the scheme, and nothing else")
         until = _expiry(compact, now) + self._settings.leeway
         hashes = [hash_of(f"{scheme} {token}") for scheme in SCHEMES for token in spellings(compact)]
+        yield from self._tell(hashes, until, now)
+
+    def end(self, names: Sequence[bytes], at: float, now: float) -> Story[None]:
+        """Refuse from now on, in all workers, what was issued to these up to a time; see `revocation.name_of`.
+
+        Raises:
+            TemporarilyUnavailable: not all of them could be told; this process knows.
+        """
+        until = at + ENDED_FOR
+        if until > now:
+            yield from self._tell(names, until, now)
+
+    def _tell(self, hashes: Sequence[bytes], until: float, now: float) -> Story[None]:
         told = self.revocations.add(hashes, until, now)
         if told and self.revocations.shared:
             try:
@@ -120,6 +135,11 @@ class Asking:
                 told = False
         if told is not True:
             raise TemporarilyUnavailable("revocation.unavailable")
+
+    def refuse_ended(self, token: AccessToken) -> None:
+        """Raises InvalidToken where what was issued to the token's subject, client, key or session has ended since."""
+        if self.revocations.cover(_names(token, self._settings), token.issued_at):
+            raise InvalidToken("token.revoked")
 
     def learn_revocations(self, now: float) -> Story[None]:
         """See to it that what other workers were told is known here; wait for it only when the last news are old."""
@@ -159,6 +179,31 @@ def _expiry(compact: str, now: float) -> float:
     except Malformed:
         expires_at = None
     return min(expires_at, now + _LONGEST_LIFETIME) if is_numeric_date(expires_at) else now + _OPAQUE_LIFETIME
+
+
+def _names(token: AccessToken, settings: Settings) -> Iterator[bytes]:
+    """Everything by which a revocation may be about this token. A realm's tokens are the base issuer's to end, too."""
+    # What only some tokens have is looked for in the text first: the claims of most are never parsed.
+    text = token._payload
+    claims = token.claims if '"sid"' in text or '"email"' in text or "\\u" in text else {}
+    session, email = claims.get("sid"), claims.get("email")
+    identifiers = [
+        (token.issuer, token.subject),
+        (token.issuer, token.client_id),
+        *((actor.issuer or token.issuer, actor.subject) for actor in token.delegation),
+    ]
+    base = settings.issuer if token.realm is not None and settings.realm is None else None
+    for issuer, name in dict.fromkeys(identifiers):
+        for whose in (issuer, base):
+            if name and whose:
+                yield name_of("id", whose, name)
+                if not isinstance(session, str):
+                    yield name_of("without sid", whose, name)
+    about = [("jti", token.token_id), ("jkt", token.key_thumbprint), ("sid", session), ("email", email)]
+    for kind, value in about:
+        for whose in (token.issuer, base):
+            if isinstance(value, str) and whose:
+                yield name_of(kind, whose, value.casefold() if kind == "email" else value)
 
 
 def hash_of(text: str) -> bytes:

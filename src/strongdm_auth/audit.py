@@ -6,7 +6,7 @@ from typing import Literal
 
 from .asking import hash_of
 from .errors import Refused, TemporarilyUnavailable
-from .events import Decision, Event, Exchange, Observer
+from .events import Decision, Event, Exchange, Observer, SecurityEvent
 from .jose import encode_segment
 from .request import Request
 from .requirement import Requirement
@@ -49,11 +49,15 @@ class Audit:
         for observer in self._observers:
             _call(observer, exchange)
 
-    def _tell(self, decision: Decision) -> None:
+    def received(self, event: SecurityEvent) -> None:
+        """An issuer told of something that ends tokens."""
+        self._tell(event)
+
+    def _tell(self, event: Decision | SecurityEvent) -> None:
         if _trail.isEnabledFor(logging.INFO):
-            _trail.info("%s", decision.as_json())
+            _trail.info("%s", event.as_json())
         for observer in self._observers:
-            _call(observer, decision)
+            _call(observer, event)
 
 
 def _call(observer: Observer, event: Event) -> None:
@@ -92,5 +96,6 @@ def _decision(
         realm=token.realm if token else None,
         scopes=tuple(sorted(token.scopes)) if token else (),
         key_thumbprint=token.key_thumbprint if token else None,
+        certificate_thumbprint=token.certificate_thumbprint if token else None,
         token_id_hash=encode_segment(hash_of(token.token_id)) if token and token.token_id else None,
     )

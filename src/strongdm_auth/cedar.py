@@ -128,7 +128,7 @@ def _agent(principal: Entity, token: AccessToken) -> dict[str, Any]:
         "issuer": token.issuer,
         "scopes": sorted(token.scopes),
         "audience": list(token.audience),
-        "bound": token.key_thumbprint is not None,
+        "bound": token.bound,
         "introspected": token.introspected,
         "actors": [actor.subject or "?" for actor in token.delegation],
         "depth": len(token.delegation),

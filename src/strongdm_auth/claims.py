@@ -6,7 +6,7 @@ Signature first, claims after: nothing here is asked of a token whose signature 
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import InvalidToken
 from .jose import is_numeric_date, refuses_critical
@@ -128,21 +128,33 @@ def _split_scope(scope: str) -> frozenset[str]:
     return frozenset(filter(None, scope.split(" ")))
 
 
-def thumbprint_of(claims: Mapping[str, Any]) -> str | None:
-    """The key that a token is bound to (`cnf.jkt`, RFC 9449 6); None when it is bound to nothing.
+class Confirmation(NamedTuple):
+    """What a token is bound to (`cnf`, RFC 7800): all of it has to be shown."""
+
+    #: RFC 9449 6: thumbprint of a key.
+    jkt: str | None = None
+    #: RFC 8705 3.1: thumbprint of a client certificate.
+    x5t: str | None = None
+
+
+_UNBOUND = Confirmation()
+
+
+def confirmation_of(claims: Mapping[str, Any]) -> Confirmation:
+    """What a token is bound to; both None when it is bound to nothing.
 
     Raises:
-        InvalidToken: it is bound in a way that cannot be checked here (RFC 7800 3.1, RFC 8705 3.1).
+        InvalidToken: it is bound in a way that cannot be checked here (RFC 7800 3.1).
     """
     if "cnf" not in claims:
-        return None
+        return _UNBOUND
     confirmation = claims["cnf"]
-    if not isinstance(confirmation, dict) or "x5t#S256" in confirmation:
+    if not isinstance(confirmation, dict):
         raise InvalidToken("token.confirmation")
-    thumbprint = confirmation.get("jkt")
-    if not isinstance(thumbprint, str) or len(thumbprint) != _THUMBPRINT_LENGTH:
+    found = {name: confirmation[name] for name in ("jkt", "x5t#S256") if name in confirmation}
+    if not found or not all(isinstance(each, str) and len(each) == _THUMBPRINT_LENGTH for each in found.values()):
         raise InvalidToken("token.confirmation")
-    return thumbprint
+    return Confirmation(found.get("jkt"), found.get("x5t#S256"))
 
 
 def read_access_token(
@@ -152,6 +164,7 @@ def read_access_token(
     act, subject = claims.get("act"), claims.get("sub")
     actors = () if act is None else read_actors(act)
     client_id = claims.get("client_id") or claims.get("azp")
+    jkt, x5t = confirmation_of(claims)
     return AccessToken(
         subject=subject,
         issuer=issuer,
@@ -162,7 +175,8 @@ def read_access_token(
         expires_at=claims.get("exp"),
         issued_at=claims.get("iat"),
         token_id=claims.get("jti"),
-        key_thumbprint=thumbprint_of(claims),
+        key_thumbprint=jkt,
+        certificate_thumbprint=x5t,
         actor=actors[0] if actors else None,
         delegation=actors,
         introspected=introspected,

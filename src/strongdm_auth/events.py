@@ -39,6 +39,8 @@ class Decision:
     scopes: tuple[str, ...] = ()
     #: RFC 7638, of the key that the token is bound to.
     key_thumbprint: str | None = None
+    #: RFC 8705 3.1, of the client certificate that the token is bound to.
+    certificate_thumbprint: str | None = None
     #: SHA-256 of the token's `jti`, base64url: tells two tokens apart, and gives none away.
     token_id_hash: str | None = None
 
@@ -55,7 +57,7 @@ class Exchange:
     #: Seconds since the epoch, and seconds.
     time: float
     duration: float
-    purpose: Literal["discovery", "jwks", "introspection"]
+    purpose: Literal["discovery", "jwks", "trust_bundle", "introspection"]
     method: Literal["GET", "POST"]
     url: str
     #: None where no answer came.
@@ -64,6 +66,24 @@ class Exchange:
     failure: str | None
 
 
-Event: TypeAlias = Decision | Exchange
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityEvent:
+    """A Security Event Token was accepted (RFC 8417): what its issuer said has happened."""
+
+    #: Seconds since the epoch: now, and the time up to which what was issued to the subjects has ended.
+    time: float
+    at: float
+    issuer: str
+    #: The URIs of the events.
+    events: tuple[str, ...]
+    #: How many names tokens are refused by from now on; 0 for events without effect.
+    subjects: int
+
+    def as_json(self) -> str:
+        """One line, ASCII only."""
+        return json.dumps({"event": "security_event"} | asdict(self))
+
+
+Event: TypeAlias = Decision | Exchange | SecurityEvent
 #: Whoever watches: called in the request's own thread or event loop, so quick. What it raises is logged and stops nothing.
 Observer: TypeAlias = Callable[[Event], Any]

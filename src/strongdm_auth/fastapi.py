@@ -26,17 +26,32 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
 from . import errors
-from .asgi import POLICY_VIOLATION, SLOT, ASGIApp, Message, Receive, Scope, Send, answer, serves
+from .asgi import (
+    POLICY_VIOLATION,
+    SLOT,
+    ASGIApp,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    received,
+    receives,
+    serves,
+    without_claims,
+)
 from .challenge import Denial
 from .errors import ConfigurationError, StrongDMAuthError
 from .flow import VARY, Admission
 from .headers import merged
 from .issuers import endpoint
 from .metadata import Metadata
+from .open_connections import Ending, OpenConnections
 from .openapi import complete
 from .request import ScopeRequest
 from .requirement import ANY_TOKEN, Requirement, RequirementKeywords
 from .settings import SettingsKeywords
+from .standing import Standing
 from .tokens import AccessToken
 from .verifier import AsyncVerifier
 
@@ -130,10 +145,13 @@ class StrongDMAuth(SecurityBase):
         """A decorator for path functions: every one of `scopes`."""
         return self.require_scope(*scopes, require_all=True)
 
-    def install(self, app: FastAPI) -> None:
-        """Complete what dependencies cannot reach; see the module's text."""
+    def install(self, app: FastAPI, *, end_with_token: bool = False) -> None:
+        """Complete what dependencies cannot reach; see the module's text.
+
+        `end_with_token`: close websockets, and stop event streams, when their token expires or is revoked.
+        """
         app.exception_handlers.setdefault(StrongDMAuthError, self._render)  # type: ignore[arg-type]
-        app.add_middleware(_Completion, metadata=Metadata.of(self.verifier.settings))
+        app.add_middleware(_Completion, verifier=self.verifier, end_with_token=end_with_token)
         describe = app.openapi
 
         def openapi() -> dict[str, Any]:
@@ -203,14 +221,19 @@ def _with_dependency(function: Callable[_Parameters, _Result], scheme: StrongDMA
 class _Completion:
     """Serves the metadata document, and puts the headers of an admission on answers that dependencies cannot reach."""
 
-    def __init__(self, app: ASGIApp, *, metadata: Metadata | None) -> None:
-        self.app, self._metadata = app, metadata
+    def __init__(self, app: ASGIApp, *, verifier: AsyncVerifier, end_with_token: bool) -> None:
+        self.app, self._verifier = app, verifier
+        self._metadata = Metadata.of(verifier.settings)
+        self._connections = OpenConnections(verifier) if end_with_token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
+        scope = without_claims(scope, self._verifier.certificates)
         if self._metadata is not None and serves(self._metadata, scope):
             return await answer(self._metadata, scope, send)
+        if receives(self._verifier, scope):
+            return await answer(await received(self._verifier, scope, receive), scope, send)
         kept: dict[Any, Admission | None] = {}
 
         async def sending(message: Message) -> None:
@@ -219,7 +242,14 @@ class _Completion:
                 message = {**message, "headers": merged(message.get("headers", ()), tuple(dict.fromkeys(added)))}
             await send(message)
 
-        return await self.app({**scope, SLOT: kept}, receive, sending)
+        def standing() -> Standing | None:
+            admission = kept.get(self._verifier)
+            return None if admission is None else self._verifier.standing(ScopeRequest(scope), admission.token)
+
+        inner = {**scope, SLOT: kept}
+        if self._connections is None:
+            return await self.app(inner, receive, sending)
+        return await Ending(self._connections, standing, scope, receive, sending).run(self.app, inner)
 
 
 def _api_routes(app: FastAPI) -> Iterable[Any]:

@@ -1,11 +1,12 @@
 """How an issuer's keys come: the part of the story that fetches, waits for who fetches, and judges what came back."""
 
 import logging
+from typing import Literal
 
-from .errors import InvalidToken, TemporarilyUnavailable
+from .errors import InvalidToken, Refused, TemporarilyUnavailable
 from .issuers import Issuers, WrongDiscovery, discovery_url, endpoint, read_discovery
-from .jose import Malformed, parse_object
-from .keys import Flight, IssuerKeys, UnusableKeySet, read_key_set
+from .jose import Malformed, VerificationKey, decode_segment, parse_object
+from .keys import Flight, IssuerKeys, UnusableKeySet
 from .needs import Background, Fetch, Join, Reply, Story, Unreachable
 from .settings import Settings
 
@@ -66,6 +67,27 @@ class KeyFetching:
             if mine:
                 raise TemporarilyUnavailable("keys.unavailable", retry_after=1)
 
+    def signed_by(
+        self, keys: IssuerKeys, kid: str | None, alg: str, compact: str, now: float
+    ) -> Story[tuple[VerificationKey, float]]:
+        """The issuer's key that signed this compact JWS, and the time; what must be fetched for it is.
+
+        Raises:
+            Malformed: the signature is not base64url.
+            InvalidToken: none did.
+            TemporarilyUnavailable: that cannot be told now.
+        """
+        signing_input, _, signature = compact.rpartition(".")
+        signed, octets, before = signing_input.encode(), decode_segment(signature), keys.fetches
+        now = yield from self.have(keys, now)
+        key = keys.signed_by(kid, alg, signed, octets)
+        if key is None and keys.fetches == before and not keys.final(now):  # there may be newer ones than what we have
+            now = yield from self.force(keys, now)
+            key = keys.signed_by(kid, alg, signed, octets)
+        if key is None:
+            raise unsigned(keys, kid, alg, now)
+        return key, now
+
     def _fetch_or_join(self, keys: IssuerKeys, now: float, *, forced: bool) -> Story[tuple[float, Flight | None]]:
         """The time after a flight, and that flight; None where none may be begun."""
         flight = keys.begin(now, forced=forced)
@@ -86,14 +108,15 @@ class KeyFetching:
         since = now
         try:
             try:
-                jwks_uri = keys.jwks_uri if flight.forced else None
+                jwks_uri = keys.bundle_url or (keys.jwks_uri if flight.forced else None)
                 if jwks_uri is None:
                     jwks_uri, now = yield from discover(self._settings, keys.issuer, "jwks_uri", "jwks")
-                reply: Reply = yield Fetch("jwks", jwks_uri, within=time_left(self._settings, since, now))
+                purpose: Literal["jwks", "trust_bundle"] = "jwks" if keys.bundle_url is None else "trust_bundle"
+                reply: Reply = yield Fetch(purpose, jwks_uri, within=time_left(self._settings, since, now))
                 now = reply.at
                 if reply.status != 200:
                     raise Unreachable(f"status {reply.status}", status=reply.status)
-                found = read_key_set(parse_object(reply.body))
+                found = keys.read(parse_object(reply.body))
             except (Unreachable, Malformed, UnusableKeySet, WrongDiscovery) as fault:
                 keys.jwks_uri = None
                 unknown = getattr(fault, "status", None) in _NO_SUCH_DOCUMENT and self._issuers.invented(keys)
@@ -106,6 +129,15 @@ class KeyFetching:
         finally:
             keys.end(flight)
         return now
+
+
+def unsigned(keys: IssuerKeys, kid: str | None, alg: str, now: float) -> Refused:
+    """Why a token that none of the newest keys has signed does not count."""
+    if keys.find(kid, alg):
+        return InvalidToken("token.signature")
+    if (wait := keys.wait_after_failure(now)) > 0:  # perhaps a good token with a new key: that cannot be told
+        return TemporarilyUnavailable("keys.unavailable", retry_after=wait)
+    return InvalidToken("token.key_unknown")
 
 
 def discover(settings: Settings, issuer: str, member: str, fallback: str) -> Story[tuple[str, float]]:

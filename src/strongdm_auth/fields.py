@@ -6,8 +6,10 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal, NoReturn
 
+from .spiffe import TRUST_DOMAIN
 from .urls import fetch_problem
 
 #: Every asymmetric JWS algorithm of the IANA registry that the JOSE library verifies. None is symmetric (RFC 8725 3.1).
@@ -37,6 +39,10 @@ SHARED_OPERATIONS = ("recall", "keep", "revoke", "revoked")
 #: One path segment without escapes: what a realm's name may be, so that `iss` can smuggle nothing into a URL.
 REALM_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{0,127}", re.ASCII)
 
+_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+#: RFC 9110 5.1, without an underscore, which WSGI cannot tell from a dash.
+HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+
 
 def _wrong(problem: str) -> NoReturn:
     raise ValueError(problem)
@@ -55,6 +61,13 @@ def parse_url(value: object) -> str:
     if "?" in url:
         _wrong("must not have a query; remove everything from '?' on")
     return url
+
+
+def parse_path(value: object) -> str:
+    path = parse_text(value)
+    if not _PLAIN_PATH.fullmatch(path):
+        _wrong("must be a plain path such as /security-events")
+    return path
 
 
 def parse_names(value: object) -> tuple[str, ...]:
@@ -115,6 +128,42 @@ def parse_size(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, str)) or not str(value).isdecimal():
         _wrong(problem)
     return int(value) if 256 <= int(value) <= 1_048_576 else _wrong(problem)
+
+
+def parse_certificate_source(value: object) -> str:
+    name = value.removeprefix("header:").strip() if isinstance(value, str) else ""
+    if value in ("off", "tls"):
+        return str(value)
+    if isinstance(value, str) and value.startswith("header:") and HEADER_NAME.fullmatch(name):
+        return f"header:{name}"
+    return _wrong("must be off, tls, or header:NAME with the name of a header such as header:X-Client-Cert")
+
+
+def parse_proxies(value: object) -> tuple[IPv4Network | IPv6Network | Literal["unix"], ...]:
+    found: list[IPv4Network | IPv6Network | Literal["unix"]] = []
+    for name in parse_names(value):
+        try:
+            found.append("unix" if name == "unix" else ip_network(name))
+        except ValueError:
+            _wrong(f"names {name!r}; give addresses, networks such as 10.0.0.0/8, or unix for a Unix socket")
+    return tuple(found)
+
+
+def parse_trust_domains(value: object) -> dict[str, str | None]:
+    """Trust domain -> its bundle's URL; None for the issuer's own."""
+    pairs: Iterable[tuple[object, object]]
+    if isinstance(value, Mapping):
+        pairs = value.items()
+    else:
+        pairs = [(name, url or None) for name, _, url in (each.partition("=") for each in parse_names(value))]
+    found: dict[str, str | None] = {}
+    for name, url in pairs:
+        if not isinstance(name, str) or not TRUST_DOMAIN.fullmatch(name):
+            _wrong(
+                f"names {name!r}, which is no trust domain such as example.org, or example.org=https://... for its bundle"
+            )
+        found[name] = None if url is None else parse_url(url)
+    return found
 
 
 def parse_switch(value: object) -> bool:

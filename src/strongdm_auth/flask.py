@@ -25,6 +25,7 @@ from .flow import VARY, Admission
 from .metadata import Metadata
 from .request import EnvironRequest
 from .requirement import ANY_TOKEN, Requirement, RequirementKeywords
+from .security_events import MOST_SET_BYTES
 from .settings import Settings, SettingsKeywords
 from .tokens import AccessToken
 from .verifier import Verifier
@@ -129,10 +130,15 @@ class StrongDMAuth:
             app.after_request(_finish)
             app.teardown_request(_forget)
             app.register_error_handler(StrongDMAuthError, self._render)
-        verifiers[self] = Verifier(settings)
+        verifier = verifiers[self] = Verifier(settings)
+        if verifier.certificates.header is not None:
+            app.before_request(lambda: _strip(verifier))
         metadata = Metadata.of(settings)
         if metadata is not None and (endpoint := _METADATA_ENDPOINT + metadata.path) not in app.view_functions:
             app.add_url_rule(metadata.path, endpoint, lambda: _response(metadata))
+        path = settings.security_events
+        if path is not None and (endpoint := _EVENTS_ENDPOINT + path) not in app.view_functions:
+            app.add_url_rule(path, endpoint, lambda: _response(_received(verifier)), methods=["POST"])
 
     def verify_request(self, requirement: Requirement = ANY_TOKEN) -> AccessToken:
         """Authenticate the current request, once however often it is called, and hold `requirement` against the token.
@@ -195,7 +201,7 @@ class StrongDMAuth:
 
         def guard() -> flask.Response | None:
             request = _request()
-            if (request.endpoint or "").startswith(_METADATA_ENDPOINT):
+            if (request.endpoint or "").startswith((_METADATA_ENDPOINT, _EVENTS_ENDPOINT)):
                 return None
             if EnvironRequest(request.environ).is_preflight:
                 # Flask's own answer, before any view: one that lists OPTIONS would tell strangers what it tells agents.
@@ -277,6 +283,11 @@ def _response(denial: Denial | Metadata) -> flask.Response:
     return flask.Response(denial.body, denial.status, list(denial.headers))
 
 
+def _strip(verifier: Verifier) -> None:
+    environ = _request().environ
+    verifier.certificates.strip(environ, EnvironRequest(environ))
+
+
 def _finish(response: flask.Response) -> flask.Response:
     """Put on an answer what its route's authentication asks for."""
     slot: _Slot | None = _request().environ.get(_SLOT)
@@ -299,4 +310,11 @@ def _forget(_: BaseException | None) -> None:
     _g().pop("token_claims", None)
 
 
+def _received(verifier: Verifier) -> Denial:
+    """The answer to a Security Event Token (RFC 8935)."""
+    request = _request()
+    return verifier.receive(request.content_type or "", request.stream.read(MOST_SET_BYTES + 1))
+
+
 _METADATA_ENDPOINT = "strongdm_auth_metadata:"
+_EVENTS_ENDPOINT = "strongdm_auth_security_events:"

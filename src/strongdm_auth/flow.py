@@ -12,11 +12,13 @@ import json
 from typing import Literal, NamedTuple, overload
 
 from .asking import Asking, hash_of
+from .certificates import Certificates
 from .challenge import EXPOSED
 from .claims import ClaimRules, read_access_token
+from .credentials import SCHEMES, Credentials, names_a_token, read_credentials
 from .dpop import LONGEST_HEADER_REMEMBERED, Proof, ProofRules
 from .errors import InvalidDPoPProof, InvalidToken, Refused, TemporarilyUnavailable
-from .fetching import KeyFetching
+from .fetching import KeyFetching, unsigned
 from .introspection import Introspection
 from .issuers import Issuers
 from .jose import (
@@ -31,10 +33,13 @@ from .jose import (
 from .keys import IssuerKeys
 from .memo import Memo
 from .needs import FirstUse, Story, Unreachable
+from .receiving import Receiver
 from .replay import MemoryReplayStore, ReplayStoreFull, replay_key
-from .request import SCHEMES, Credentials, Request, names_a_token, read_credentials
+from .request import Request
 from .settings import Settings
+from .standing import Standing, Standings
 from .tokens import AccessToken
+from .workloads import Workloads
 
 #: Verified tokens kept, so that one is verified once. About 1.2 KB each, and 1 KB more where a route reads the claims.
 TOKENS_REMEMBERED = 130_000
@@ -60,6 +65,8 @@ class _Verified(NamedTuple):
     ath: str
     #: What such a request ends in, if the rest is well; None where scheme and token do not go together.
     admission: Admission | None
+    #: How much was known of revocations when it was held against them.
+    generation: int
 
 
 VARY = ("Vary", "Authorization, DPoP")
@@ -74,11 +81,15 @@ class ResourceServer:
         self.issuers = Issuers(settings)
         self.claims = ClaimRules(settings)
         self.proofs = ProofRules(settings)
+        self.certificates = Certificates(settings)
         self.fetching = KeyFetching(settings, self.issuers)
         self.introspection = Introspection(settings, self.claims, self.issuers)
         self.replay = MemoryReplayStore() if settings.replay_store == "memory://" else None
         self.asking = Asking(settings, self.introspection)
         self.revocations = self.asking.revocations
+        self.standings = Standings(settings, self.asking)
+        self.receiver = Receiver(settings, self.issuers, self.fetching, self.asking)
+        self.workloads = Workloads(settings, self.issuers, self.fetching)
         self.verified: Memo[bytes, _Verified] = Memo(TOKENS_REMEMBERED)
         self._headers_known: Memo[str, tuple[str, str | None, str]] = Memo(HEADERS_REMEMBERED)
         #: The longest Authorization value that can have a verdict: a scheme, a space, a token.
@@ -104,7 +115,7 @@ class ResourceServer:
             if verified is not None and not verified.keys.fresh(now):
                 now = yield from self.fetching.have(verified.keys, now)
             if verified is not None and verified.key.live:
-                token, ath = self._not_expired(verified.token, now), verified.ath
+                token, ath = self._still_good(digest, verified, now), verified.ath
             else:
                 token, ath, now = yield from self._learn(credentials, digest, now)  # 2 to 5
             proof = self._check_binding(credentials, request, token, ath, now)  # 6
@@ -120,9 +131,26 @@ class ResourceServer:
             raise
         return Admission(token, self._headers(proof, now))
 
+    def authenticate_workload(self, request: Request, now: float) -> Story[Admission]:
+        """Which workload sent this request? Steps 1, 8, and 2 to 5 as `workloads` tells them; nothing binds a JWT-SVID."""
+        credentials = read_credentials(request, self.settings.max_token_bytes)
+        digest = hash_of(f"{credentials.scheme} {credentials.token}")
+        try:
+            if credentials.scheme == "DPoP" or self._needs_proof:
+                raise InvalidToken("token.unbound")
+            if self.revocations.shared:
+                yield from self.asking.learn_revocations(now)
+            if digest in self.revocations.until:
+                raise InvalidToken("token.revoked")
+            token = yield from self.workloads.learn(credentials.token, digest, now)
+        except Refused as refusal:
+            refusal.scheme = credentials.scheme
+            raise
+        return Admission(token, _ADMITTED)
+
     def introspect(self, compact: str, token: AccessToken, now: float) -> Story[AccessToken]:
         """Ask the issuer whether a token, all else about which is good, was revoked; unless it has been asked."""
-        if token.introspected:
+        if token.introspected or token.svid:
             return token
         answer, _ = yield from self.asking.about(compact, now)
         return self.introspection.confirm(token, answer)
@@ -150,10 +178,10 @@ class ResourceServer:
                 verified = found
             elif not verified.key.live or not verified.keys.fresh(now):
                 return None, digest
-            token, _, _, scheme, ath, admission = verified
+            token, _, _, scheme, ath, admission, _ = verified
             if admission is None:
                 return None, digest
-            self._not_expired(token, now)
+            self._still_good(digest, verified, now)
             if not ath:
                 return admission, digest
             if self.replay is None:
@@ -167,6 +195,16 @@ class ResourceServer:
             refusal.scheme, refusal.token = scheme, token
             raise
         return Admission(token, self._headers(proof, now)) if proof.renew_nonce else admission, digest
+
+    def standing(self, request: Request, token: AccessToken, now: float) -> Standing:
+        """What is looked at from now on, of a token that this request was let in with, while its connection is open."""
+        try:
+            credentials, digest, verified = self._read(request, None)
+        except Refused:  # it was let in by other means than by credentials
+            return Standing(token, b"", None, None, now, now)
+        key = self.workloads.key_of(digest) if token.svid else verified.key if verified is not None else None
+        compact = credentials.token if token.introspected else None
+        return Standing(token, digest, key, compact, now, now + self.settings.introspection_ttl)
 
     def _digest_of(self, request: Request) -> bytes | None:
         """The hash of the one Authorization value; None where there is more to be said about the credentials."""
@@ -191,9 +229,14 @@ class ResourceServer:
             digest = hash_of(usual)
         return credentials, digest, self.verified.get(digest)
 
-    def _not_expired(self, token: AccessToken, now: float) -> AccessToken:
+    def _still_good(self, digest: bytes, verified: _Verified, now: float) -> AccessToken:
+        """The token of a verdict that is kept, once it was held against the time and what was revoked since."""
+        token = verified.token
         if token.expires_at is None or now - self._leeway >= token.expires_at:
             raise InvalidToken("token.expired")
+        if verified.generation != (generation := self.revocations.generation):
+            self.asking.refuse_ended(token)
+            self.verified.put(digest, verified._replace(generation=generation))
         return token
 
     def _learn(self, credentials: Credentials, digest: bytes, now: float) -> Story[tuple[AccessToken, str, float]]:
@@ -208,6 +251,8 @@ class ResourceServer:
                 raise InvalidToken("token.opaque") from None
             answer, now = yield from self.asking.about(compact, now)
             token = self.introspection.opaque(answer, json.dumps(answer))
+            if self.revocations.generation:
+                self.asking.refuse_ended(token)
             return token, _ath(compact, token), now
         try:
             found = self._verify(scheme, compact, digest, now)
@@ -252,32 +297,36 @@ class ResourceServer:
             raise InvalidToken("token.issuer")
         if not had and not keys.fresh(now):
             return keys  # 4
-        key = _signed_by(keys, kid, alg, compact[: -len(signature) - 1].encode(), octets)  # 5
+        key = keys.signed_by(kid, alg, compact[: -len(signature) - 1].encode(), octets)  # 5
         if key is None:
             if not newest and not keys.final(now):
                 return keys
-            if keys.find(kid, alg):
-                raise InvalidToken("token.signature")
-            if (wait := keys.wait_after_failure(now)) > 0:  # perhaps a good token with a new key: that cannot be told
-                raise TemporarilyUnavailable("keys.unavailable", retry_after=wait)
-            raise InvalidToken("token.key_unknown")
+            raise unsigned(keys, kid, alg, now)
         self.claims.check_claims(claims, media_type, now)
         token = read_access_token(claims, text.decode(), keys.issuer, keys.realm)
         ath = _ath(compact, token)
         fitting = (scheme == "DPoP") if ath else (scheme == "Bearer" and not self._needs_proof)
+        if token.certificate_thumbprint is not None:  # each request's is looked at, by the story
+            fitting = False
         if known is None and len(header) <= LONGEST_HEADER_REMEMBERED:
             # Only now: the issuer made it, and no stranger.
             self._headers_known.put(header, checked)
-        verified = _Verified(token, keys, key, scheme, ath, Admission(token, _ADMITTED) if fitting else None)
+        generation = self.revocations.generation
+        if generation:
+            self.asking.refuse_ended(token)
+        admission = Admission(token, _ADMITTED) if fitting else None
+        verified = _Verified(token, keys, key, scheme, ath, admission, generation)
         self.verified.put(digest, verified)
         return verified
 
     def _check_binding(
         self, credentials: Credentials, request: Request, token: AccessToken, ath: str, now: float
     ) -> Proof | None:
-        """Bound is bound, whatever the scheme (RFC 9449 7.1, 7.2): a bound token's proof; None for an unbound token."""
+        """Bound is bound, whatever the scheme (RFC 9449 7.1, 7.2; RFC 8705 3): the proof of a token that is bound to a key."""
+        if token.certificate_thumbprint is not None:
+            self.certificates.check(request, token.certificate_thumbprint)
         if token.key_thumbprint is None:
-            if credentials.scheme == "DPoP" or self._needs_proof:
+            if credentials.scheme == "DPoP" or (self._needs_proof and not token.bound):
                 raise InvalidToken("token.unbound")
             return None
         if credentials.scheme != "DPoP":
@@ -327,12 +376,3 @@ def _first_use(proof: Proof, store: MemoryReplayStore, now: float) -> bool:
         return store.first_use(replay_key(proof.thumbprint, proof.jti), proof.thumbprint, proof.expires_at, now)
     except ReplayStoreFull:
         raise TemporarilyUnavailable("replay.unavailable") from None
-
-
-def _signed_by(
-    keys: IssuerKeys, kid: str | None, alg: str, signing_input: bytes, signature: bytes
-) -> VerificationKey | None:
-    for key in keys.find(kid, alg):
-        if key.verify(alg, signing_input, signature):
-            return key
-    return None

@@ -13,7 +13,7 @@ from urllib.parse import quote_plus, urlencode
 
 from cachetools import LRUCache
 
-from .claims import ClaimRules, read_access_token, scopes_of, thumbprint_of
+from .claims import ClaimRules, confirmation_of, read_access_token, scopes_of
 from .errors import InvalidToken
 from .forks import renew_after_fork
 from .issuers import Issuers
@@ -175,8 +175,8 @@ class Introspection:
             raise InvalidToken("token.introspection_mismatch")
         if "aud" in answer and not self._rules.for_us(answer):
             raise InvalidToken("token.audience")
-        thumbprint = thumbprint_of(answer) if "cnf" in answer else token.key_thumbprint
-        if thumbprint != token.key_thumbprint:
+        bound = (token.key_thumbprint, token.certificate_thumbprint)
+        if "cnf" in answer and confirmation_of(answer) != bound:
             raise InvalidToken("token.introspection_mismatch")
         _refuse_unknown_binding(token, answer)
         scopes = token.scopes & scopes_of(answer) if "scope" in answer else token.scopes

@@ -78,6 +78,11 @@ class Issuers:
         else:
             for realm in sorted(settings.realms):
                 self._fix(self._prefix + realm, realm)
+        #: Trust domain -> its bundle. Apart from the issuers, whose keys sign access tokens: neither stands in for the other.
+        self._bundles = {
+            domain: self._make(f"spiffe://{domain}", None, bundle_url=url)
+            for domain, url in settings.trust_domains.items()
+        }
         self._proven: LRUCache[str, IssuerKeys] = LRUCache(MOST_REALMS)
         self._unproven: LRUCache[str, IssuerKeys] = LRUCache(MOST_UNPROVEN_REALMS)
         self._budget = float(UNPROVEN_FETCHES)
@@ -87,7 +92,7 @@ class Issuers:
     def after_fork(self) -> None:
         """See `forks`."""
         self._lock = threading.Lock()
-        for known in (self._fixed, self._proven, self._unproven):
+        for known in (self._fixed, self._bundles, self._proven, self._unproven):
             for keys in known.values():
                 keys.after_fork()
 
@@ -107,9 +112,13 @@ class Issuers:
                 keys = self._unproven[issuer] = self._make(issuer, realm)
             return keys
 
+    def bundle(self, trust_domain: str) -> IssuerKeys | None:
+        """The keys of a trust domain that is let in; None for any other."""
+        return self._bundles.get(trust_domain)
+
     def invented(self, keys: IssuerKeys) -> bool:
         """Whether these keys belong to a realm that only a token, and so far no answer of the issuer's, speaks of."""
-        return keys.issuer not in self._fixed and keys.issuer not in self._proven
+        return keys.bundle_url is None and keys.issuer not in self._fixed and keys.issuer not in self._proven
 
     def take_from_budget(self, now: float) -> float:
         """Leave to fetch for an invented realm: 0, or the seconds until there is some again."""
@@ -130,7 +139,7 @@ class Issuers:
         When they are too many, the one gives way whose tokens were verified longest ago (remembered ones do not count).
         """
         with self._lock:
-            if keys.issuer in self._fixed or keys.issuer in self._proven:
+            if keys.bundle_url is not None or keys.issuer in self._fixed or keys.issuer in self._proven:
                 return
             self._unproven.pop(keys.issuer, None)
             self._budget += 1  # a real realm costs the others nothing: after a restart all of them come at once
@@ -144,7 +153,7 @@ class Issuers:
     def _fix(self, issuer: str, realm: str | None) -> None:
         self._fixed[issuer] = self._make(issuer, realm)
 
-    def _make(self, issuer: str, realm: str | None) -> IssuerKeys:
+    def _make(self, issuer: str, realm: str | None, *, bundle_url: str | None = None) -> IssuerKeys:
         settings = self._settings
         return IssuerKeys(
             issuer,
@@ -152,5 +161,6 @@ class Issuers:
             max_age=settings.jwks_max_age,
             stale=settings.jwks_stale,
             cooldown=settings.jwks_cooldown,
+            bundle_url=bundle_url,
             flight_time=2 * settings.http_timeout + 1,  # discovery, then keys, and a second for all else
         )

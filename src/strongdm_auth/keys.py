@@ -31,19 +31,42 @@ class UnusableKeySet(ValueError):
 
 def read_key_set(document: Mapping[str, object]) -> list[VerificationKey]:
     """The usable keys of a JWK set (RFC 7517 5); others are skipped. Raises UnusableKeySet where none is left."""
+    keys = _usable(_members(document))
+    if not keys:
+        raise UnusableKeySet("no usable key")
+    return keys
+
+
+def read_trust_bundle(document: Mapping[str, object]) -> list[VerificationKey]:
+    """The keys of JWT-SVIDs in a trust bundle (SPIFFE JWT-SVID 5): those of use `jwt-svid` that have a `kid`, and no other.
+
+    There may be none: then the trust domain vouches for nobody now. Raises UnusableKeySet where it is no bundle.
+    """
+    return _usable(
+        [
+            {**member, "use": "sig"}
+            for member in _members(document)
+            if isinstance(member, dict) and member.get("use") == "jwt-svid" and member.get("kid")
+        ]
+    )
+
+
+def _members(document: Mapping[str, object]) -> list[object]:
     members = document.get("keys")
     if not isinstance(members, list):
         raise UnusableKeySet("no list of keys")
     if len(members) > MOST_KEYS:
         raise UnusableKeySet(f"more than {MOST_KEYS} keys")
+    return members
+
+
+def _usable(members: list[object]) -> list[VerificationKey]:
     keys: list[VerificationKey] = []
     for member in members:
         try:
             keys.append(import_public_key(member))
         except UnusableKey:
             continue
-    if not keys:
-        raise UnusableKeySet("no usable key")
     return keys
 
 
@@ -67,10 +90,20 @@ class IssuerKeys:
     """The key set of one issuer and what is known of how fresh it is. Times are seconds, as the caller tells them."""
 
     def __init__(
-        self, issuer: str, realm: str | None, *, max_age: float, stale: float, cooldown: float, flight_time: float
+        self,
+        issuer: str,
+        realm: str | None,
+        *,
+        max_age: float,
+        stale: float,
+        cooldown: float,
+        flight_time: float,
+        bundle_url: str | None = None,
     ) -> None:
         self.issuer = issuer
         self.realm = realm
+        #: Where the keys are, when they are those of a SPIFFE trust domain; None where the issuer's own document tells.
+        self.bundle_url = bundle_url
         #: Where the keys were last found; asked first when a token forces a fetch.
         self.jwks_uri: str | None = None
         self._max_age, self._stale, self._cooldown, self._flight_time = max_age, stale, cooldown, flight_time
@@ -110,6 +143,17 @@ class IssuerKeys:
         """
         found = self._fitting.get((kid, alg), ())
         return found if kid is not None or len(found) <= MOST_CANDIDATES else ()
+
+    def signed_by(self, kid: str | None, alg: str, signing_input: bytes, signature: bytes) -> VerificationKey | None:
+        """The key that made this signature; None when no key here did."""
+        for key in self.find(kid, alg):
+            if key.verify(alg, signing_input, signature):
+                return key
+        return None
+
+    def read(self, document: Mapping[str, object]) -> list[VerificationKey]:
+        """The keys in what was fetched. Raises UnusableKeySet."""
+        return read_key_set(document) if self.bundle_url is None else read_trust_bundle(document)
 
     def wait_after_failure(self, now: float) -> float:
         """Seconds for which the last failure still forbids an attempt; 0 when one may be made."""

@@ -50,4 +50,6 @@ class Metadata:
         }
         if settings.dpop == "required":
             document["dpop_bound_access_tokens_required"] = True
+        if settings.client_certificate.startswith("header:"):  # else it is for the server to tell whether it can
+            document["tls_client_certificate_bound_access_tokens"] = True
         return cls(metadata_path(settings.resource), json.dumps(document).encode() + b"\n")

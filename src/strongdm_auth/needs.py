@@ -21,7 +21,7 @@ class Unreachable(Exception):
 class Fetch:
     """One HTTP exchange: a GET, or a POST of `form` where that is set. Answered with a `Reply`."""
 
-    purpose: Literal["discovery", "jwks", "introspection"]
+    purpose: Literal["discovery", "jwks", "trust_bundle", "introspection"]
     url: str
     headers: tuple[tuple[str, str], ...] = field(default=(("Accept", "application/json"),), repr=False)
     form: bytes | None = field(default=None, repr=False)

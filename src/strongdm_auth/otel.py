@@ -39,7 +39,7 @@ class OpenTelemetry:
         """Count a decision, or tell of an exchange."""
         if isinstance(event, Decision):
             self._count(event)
-        else:
+        elif isinstance(event, Exchange):
             self._trace(event)
 
     def _count(self, decision: Decision) -> None:

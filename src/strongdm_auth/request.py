@@ -1,31 +1,30 @@
-"""A request as the verifier sees it, and the credentials in it (RFC 6750 2.1, RFC 9449 7.1).
-
-A door fills a `Request` and decides nothing. Tokens are read from the Authorization header alone; one that turns up in
-the query as well makes the request unreadable (RFC 6750 2: one method only).
-"""
+"""A request as the verifier sees it. A door fills a `Request` and decides nothing."""
 
 import re
-import string
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote_to_bytes
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
-from .errors import InvalidRequest, InvalidToken, MissingCredentials
-
-#: RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
-_B64TOKEN = (string.ascii_letters + string.digits + "-._~+/").encode("ascii")
-#: Two Authorization fields that a server joined into one value (RFC 9110 5.3), whatever the first one's scheme is.
-_SECOND_CREDENTIALS = re.compile(r",[ \t]*(?:bearer|dpop)(?:[ \t]|$)", re.IGNORECASE)
 _ORIGIN = re.compile(r"(?:[^:/?#]*://[^/?#]*)?")
 _HTTP_ORIGIN = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@\\\[\]:,]+)(?::[0-9]*)?", re.IGNORECASE)
 _PATH = re.compile(r"(?:[^:/?#]*://[^/?#]*)?([^?#]*)")
 _URI = re.compile(rf"(?:{_HTTP_ORIGIN.pattern})(?![^/?#])(/[^?#]*)?", re.IGNORECASE)
 _ABSOLUTE_FORM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
-#: The schemes in their usual spelling.
-SCHEMES = ("Bearer", "DPoP")
-_SCHEMES = {scheme.lower(): scheme for scheme in SCHEMES}
+_PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
 #: Everything that RFC 3986 lets stand in a path as it is; the rest is escaped when a server has decoded the path.
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
+
+
+def certificate_of_pem(text: str) -> bytes | None:
+    """The DER in the PEM of one certificate (RFC 7468), in which some servers put spaces for line ends; None for other text."""
+    match = _PEM.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        return b64decode(re.sub(r"\s+", "", match[1]), validate=True)
+    except ValueError:
+        return None
 
 
 def _without_query(url: str) -> str:
@@ -33,17 +32,31 @@ def _without_query(url: str) -> str:
 
 
 class Request:
-    """Method, absolute URL and headers of one request; `headers` is a mapping or pairs of str."""
+    """Method, absolute URL and headers of one request; `headers` is a mapping or pairs of str.
 
-    __slots__ = ("_url", "authorization", "dpop", "method")
+    `certificate` is the client's TLS certificate (DER), where TLS ended here and it showed one; `peer` the address of who is
+    connected, such as a proxy, and empty for a Unix socket.
+    """
+
+    __slots__ = ("_certificate", "_headers", "_peer", "_url", "authorization", "dpop", "method")
 
     method: str
     #: Every Authorization field value, in order; and every DPoP one.
     authorization: tuple[str, ...]
     dpop: tuple[str, ...]
 
-    def __init__(self, method: str, url: str, headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]],
+        *,
+        certificate: bytes | None = None,
+        peer: str | None = None,
+    ) -> None:
         pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
+        if iter(pairs) is pairs:
+            pairs = list(pairs)
         authorization: list[str] = []
         dpop: list[str] = []
         for name, value in pairs:
@@ -54,11 +67,26 @@ class Request:
                 dpop.append(value)
         self.method = method
         self._url = url
+        self._headers, self._certificate, self._peer = pairs, certificate, peer
         self.authorization = tuple(authorization)
         self.dpop = tuple(dpop)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.method}>"  # neither headers nor a query: both may hold a token
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The client's certificate (DER), in the server's own word; None where it showed none, or the server does not tell."""
+        return self._certificate
+
+    @property
+    def peer(self) -> str | None:
+        """The address of who is connected; empty for a Unix socket, None where it is not known for sure."""
+        return self._peer
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """All values of a header; its name in lower case."""
+        return tuple(value for other, value in self._headers if other.lower() == name)
 
     @property
     def origin(self) -> str:
@@ -125,6 +153,28 @@ class EnvironRequest(ServedRequest):
         dpop = environ.get("HTTP_DPOP")
         self.authorization = () if authorization is None else (authorization,)
         self.dpop = () if dpop is None else (dpop,)
+
+    @property
+    def certificate(self) -> bytes | None:
+        environ = self._environ
+        text = environ.get("SSL_CLIENT_CERT")  # mod_ssl's name for it, which other servers took over
+        if isinstance(text, str) and text and environ.get("SSL_CLIENT_VERIFY", "SUCCESS") in ("SUCCESS", "GENEROUS"):
+            return certificate_of_pem(text)
+        tell = getattr(environ.get("gunicorn.socket"), "getpeercert", None)
+        certificate: bytes | None = None if tell is None else tell(binary_form=True)
+        return certificate or None
+
+    @property
+    def peer(self) -> str | None:
+        environ = self._environ
+        before = environ.get("werkzeug.proxy_fix.orig", environ)  # what was there before a header's word replaced it
+        peer: str | None = before.get("REMOTE_ADDR")
+        return peer
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """All values of a header, which WSGI has joined into one."""
+        value: str | None = self._environ.get("HTTP_" + name.upper().replace("-", "_"))
+        return () if value is None else (value,)
 
     @property
     def is_preflight(self) -> bool:
@@ -195,6 +245,28 @@ class ScopeRequest(ServedRequest):
         self.dpop = dpop
 
     @property
+    def certificate(self) -> bytes | None:
+        """The first of the chain that ASGI's TLS extension tells of, unless the server says that something is wrong with it."""
+        extension = (self._scope.get("extensions") or {}).get("tls") or {}
+        chain = extension.get("client_cert_chain")
+        text = next(iter(chain), None) if chain and not extension.get("client_cert_error") else None
+        return certificate_of_pem(text) if isinstance(text, str) else None
+
+    @property
+    def peer(self) -> str | None:
+        client = self._scope.get("client")
+        if not client:
+            return ""
+        host, port = client
+        # Who is connected has a port; a server that took the address from a header has none to show.
+        peer: str | None = host if port else None
+        return peer
+
+    def values(self, name: str) -> tuple[str, ...]:
+        wanted = name.encode("ascii")
+        return tuple(value.decode("latin-1") for other, value in self._scope["headers"] if other.lower() == wanted)
+
+    @property
     def origin(self) -> str:
         scope = self._scope
         # The handshake is an HTTP request, and its URI an http one (RFC 6455 4.1): that is what `htu` names.
@@ -248,62 +320,3 @@ class ScopeRequest(ServedRequest):
             return False
         names = {name for name, _ in self._scope["headers"]}
         return b"origin" in names and b"access-control-request-method" in names
-
-
-class Credentials(NamedTuple):
-    """One scheme, one token, and the DPoP field values that came along."""
-
-    scheme: str
-    token: str
-    proofs: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return f"<Credentials {self.scheme}>"
-
-
-def read_credentials(request: Request, max_token_bytes: int) -> Credentials:
-    """The credentials of a request.
-
-    Raises:
-        MissingCredentials: nothing is there that could be judged, or a scheme that is not ours.
-        InvalidRequest: they cannot be read, or came more than once (RFC 6750 3.1).
-        InvalidToken: the token is longer than `max_token_bytes`; it was not looked at.
-    """
-    values = request.authorization
-    if not values:
-        raise MissingCredentials("credentials.missing")
-    first = values[0]
-    if len(values) > 1:
-        raise InvalidRequest("credentials.repeated", scheme=_SCHEMES.get(first.partition(" ")[0].lower()))
-    value = first.strip(" \t")
-    name, _, token = value.partition(" ")
-    scheme = _SCHEMES.get(name.lower())
-    if scheme is None:
-        if _SECOND_CREDENTIALS.search(value):
-            raise InvalidRequest("credentials.repeated")
-        raise MissingCredentials("credentials.scheme" if value else "credentials.missing")
-    token = token.lstrip(" ")
-    if len(token) > max_token_bytes:
-        raise InvalidToken("token.too_long", scheme=scheme)
-    if not is_b64token(token):
-        reason = "credentials.repeated" if _SECOND_CREDENTIALS.search(value) else "credentials.malformed"
-        raise InvalidRequest(reason, scheme=scheme)
-    if names_a_token(request.query):
-        raise InvalidRequest("credentials.repeated", scheme=scheme)
-    return Credentials(scheme, token, request.dpop)
-
-
-def is_b64token(token: str) -> bool:
-    """RFC 6750 2.1, as a regular expression would say it, in a fifth of the time: this is asked of every request."""
-    try:
-        rest = token.encode("ascii").translate(None, _B64TOKEN)
-    except UnicodeEncodeError:
-        return False
-    return len(rest) < len(token) and (not rest or (token.endswith("=" * len(rest)) and not rest.strip(b"=")))
-
-
-def names_a_token(query: str) -> bool:
-    """Whether a query has a parameter `access_token`, however it is escaped (RFC 6750 2.3)."""
-    if "access" not in query and "%" not in query:
-        return False
-    return any(name == "access_token" for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=None))

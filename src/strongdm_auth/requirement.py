@@ -10,6 +10,7 @@ from typing import TypedDict, TypeVar
 
 from .delegation import Delegation
 from .errors import AccessDenied, ConfigurationError, InsufficientScope, InsufficientUserAuthentication, InvalidToken
+from .spiffe import SpiffePattern, spiffe_patterns
 from .tokens import AccessToken
 
 #: RFC 6749 3.3: what one scope may be made of. No space, no quote, no backslash: it goes into a header as it is.
@@ -30,6 +31,7 @@ class RequirementKeywords(TypedDict, total=False):
     acr: str | Iterable[str] | None
     max_age: int | None
     optional: bool
+    spiffe_ids: str | Iterable[str] | None
 
 
 def _words(name: str, value: str | Iterable[str]) -> tuple[str, ...]:
@@ -65,13 +67,15 @@ class Requirement:
     Args:
         scopes: all of these (a string is split at spaces).
         any_scope: one of these; or several groups, one of each.
-        dpop: only sender-constrained tokens (RFC 9449).
+        dpop: only sender-constrained tokens: bound to a key (RFC 9449), or to a client certificate (RFC 8705).
         introspect: ask the issuer whether the token was revoked (RFC 7662).
         realms: only agents of these realms.
         delegation: who may act for whom.
         acr: authentication context classes, one of which is needed, best first (RFC 9470).
         max_age: seconds since the user authenticated, at the most (RFC 9470).
         optional: a request without credentials passes as anonymous; bad credentials are still refused.
+        spiffe_ids: only workloads with such SPIFFE IDs, by their JWT-SVIDs and not by access tokens:
+            `spiffe://example.org/agents/*` is all below that path.
 
     Raises:
         ConfigurationError: a part makes no sense.
@@ -86,6 +90,8 @@ class Requirement:
     acr: tuple[str, ...] | None
     max_age: int | None
     optional: bool
+    #: One of each group.
+    spiffe_ids: tuple[frozenset[SpiffePattern], ...]
 
     def __init__(
         self,
@@ -99,6 +105,7 @@ class Requirement:
         acr: str | Iterable[str] | None = None,
         max_age: int | None = None,
         optional: bool = False,
+        spiffe_ids: str | Iterable[str] | None = None,
     ) -> None:
         if max_age is not None and (isinstance(max_age, bool) or not isinstance(max_age, int) or max_age < 0):
             raise ConfigurationError("max_age must be a whole number of seconds, 0 or more (RFC 9470 3)")
@@ -114,6 +121,7 @@ class Requirement:
             acr=None if acr is None else _words("acr", acr),
             max_age=max_age,
             optional=bool(optional),
+            spiffe_ids=() if spiffe_ids is None else (spiffe_patterns(spiffe_ids),),
         )
 
     def _set(self, **parts: object) -> None:
@@ -139,6 +147,7 @@ class Requirement:
             acr=acr,
             max_age=max_age,
             optional=self.optional and other.optional,
+            spiffe_ids=tuple(dict.fromkeys(self.spiffe_ids + other.spiffe_ids)),
         )
         return both
 
@@ -150,14 +159,21 @@ class Requirement:
         """Hold the requirement against an authenticated token, at `now` seconds since the epoch.
 
         Raises:
-            InvalidToken: the token is not bound to a key and must be.
+            InvalidToken: the token is bound to nothing and must be.
             AccessDenied: its realm or its delegation is not let in.
             InsufficientUserAuthentication: `acr` or `auth_time` do not suffice, or are not there (RFC 9470).
             InsufficientScope: a scope is missing.
         """
         if self is ANY_TOKEN:
             return
-        if self.dpop and token.key_thumbprint is None:
+        if self.spiffe_ids:
+            if not token.svid:  # the request was let in before, by a requirement that asks for access tokens
+                raise InvalidToken("svid.needed")
+            if not all(any(each.fits(token.subject or "") for each in group) for group in self.spiffe_ids):
+                raise AccessDenied("svid.not_admitted")
+        if self.introspect and token.svid:  # an issuer knows of no SVID whether it was revoked (RFC 7662 2)
+            raise AccessDenied("svid.not_admitted")
+        if self.dpop and not token.bound:
             raise InvalidToken("token.unbound")
         if self.realms is not None and token.realm not in self.realms:
             raise AccessDenied("realm.not_admitted")

@@ -1,11 +1,14 @@
 """What was revoked before its time, and how the workers of one API tell each other.
 
+A revocation is of one token, or of whatever was issued to a subject, a client, a key or a session up to some time.
+
 A worker that is told of a revocation refuses the token at once, and puts it on a list in the store that the workers share,
-where there is one. Each worker has the list brought up to date once a second, beside a request; one that was idle waits
-for it. While the store is away, what is known goes on to count and tokens are let in: to make every request depend on
+where there is one. Each worker has the list brought up to date four times a second, beside a request; one that was idle for a
+second waits for it. While the store is away, what is known goes on to count and tokens are let in: to make every request depend on
 the issuer's or a store's word is what `introspection="always"` is for.
 """
 
+import hashlib
 import math
 import threading
 from collections.abc import Awaitable, Iterable, Sequence
@@ -16,10 +19,15 @@ from .jose import Malformed, decode_segment, encode_segment, parse_object, split
 from .keys import Flight
 from .replay import ReplayStore
 
-#: Seconds after which a request has the list brought up to date, without waiting for it.
-LIST_AGE = 1.0
-#: From this age on it waits: the worker was idle, and a token may have been revoked meanwhile. Also the pause after a failure.
-LIST_TOO_OLD = 5.0
+#: Seconds after which a request has the list brought up to date, without waiting for it: 30 microseconds of the store's core.
+LIST_AGE = 0.25
+#: From this age on it waits: the worker was idle, and a token may have been revoked meanwhile.
+LIST_TOO_OLD = 1.0
+#: Seconds between two tries while the store is away.
+PAUSE = 5.0
+#: Seconds for which what was issued to somebody stays ended: longer than access tokens live. An entry's `until` lies so
+#: much after the time up to which it counts, so that one number tells both.
+ENDED_FOR = 30 * 86_400.0
 #: Seconds after which a reading that has not ended is taken for lost.
 _LOST_AFTER = 10.0
 #: Revocations known at once; more are refused, never dropped: what is dropped would let a revoked token back in. 15 MB.
@@ -60,6 +68,14 @@ class SharedStore(ReplayStore, Protocol):
 OPERATIONS = ("recall", "keep", "revoke", "revoked")
 
 
+def name_of(kind: str, issuer: str, value: str) -> bytes:
+    """What those are listed by who are not one token: an identifier of an issuer's ("id"), a key ("jkt"), and so on.
+
+    No token's hash is like it: that is of a text that begins with a scheme.
+    """
+    return hashlib.sha256(f"{kind}\n{issuer}\n{value}".encode("utf-8", "surrogatepass")).digest()
+
+
 class Revocations:
     """What was revoked before its time, by hash; and how old the knowledge of it is, where workers share it."""
 
@@ -70,6 +86,8 @@ class Revocations:
         self._lock = threading.Lock()
         #: Hash -> until when it matters. Look there first; it is empty nearly always.
         self.until: dict[bytes, float] = {}
+        #: Grows with what is known: a verdict that was held against an older state has to be held against this one.
+        self.generation = 0
         self._asked_at = self._learned_at = -math.inf
         self._failed = self._given_up = False
         self._flight: Flight | None = None
@@ -89,13 +107,13 @@ class Revocations:
         """Whether a request has to do with the list: bring it up to date, or wait for who does."""
         if not self.shared:
             return False
-        interval = LIST_TOO_OLD if self._failed else LIST_AGE
+        interval = PAUSE if self._failed else LIST_AGE
         return not 0 <= now - self._asked_at < interval or (self._flight is not None and self.must_wait(now))
 
     def begin(self, now: float) -> Flight | None:
         """Leave to bring it up to date, for the caller alone, who must `end` it."""
         with self._lock:
-            interval = LIST_TOO_OLD if self._failed else LIST_AGE
+            interval = PAUSE if self._failed else LIST_AGE
             if self._under_way(now) is not None or 0 <= now - self._asked_at < interval:
                 return None
             self._asked_at = now
@@ -130,8 +148,18 @@ class Revocations:
             self._drop_what_is_over(now)
             if len(self.until) >= MOST_REVOCATIONS:
                 return False
-            self.until.update(dict.fromkeys(hashes, until))
+            for digest in hashes:
+                self.until[digest] = max(until, self.until.get(digest, until))
+            self.generation += 1
             return True
+
+    def cover(self, names: Iterable[bytes], issued_at: float | None) -> bool:
+        """Whether one of these names was ended at `issued_at` or later. What does not say when it was issued is."""
+        for name in names:
+            until = self.until.get(name)
+            if until is not None and (issued_at is None or issued_at <= until - ENDED_FOR):
+                return True
+        return False
 
     def learn(self, position: str, found: Sequence[Revocation], now: float) -> bool:
         """What is new on the shared list; nothing, when all was read. Returns whether to ask for more.
@@ -144,7 +172,9 @@ class Revocations:
                 if len(self.until) < 2 * MOST_REVOCATIONS:  # their bound and ours: an honest store never comes here
                     self.until[digest] = max(until, self.until.get(digest, until))
             self._drop_what_is_over(now)
-            if not found:
+            if found:
+                self.generation += 1
+            else:
                 self._learned_at, self._failed = now, False
             return bool(found)
 

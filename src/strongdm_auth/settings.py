@@ -12,6 +12,8 @@ import secrets
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network
+from types import MappingProxyType
 from typing import Any, Literal, NoReturn, TypedDict, Unpack
 from urllib.parse import urlsplit
 
@@ -21,9 +23,12 @@ from .fields import (
     SHARED_OPERATIONS,
     parse_algorithms,
     parse_callable,
+    parse_certificate_source,
     parse_choice,
     parse_names,
     parse_observers,
+    parse_path,
+    parse_proxies,
     parse_realms,
     parse_replay_store,
     parse_seconds,
@@ -31,8 +36,10 @@ from .fields import (
     parse_size,
     parse_switch,
     parse_text,
+    parse_trust_domains,
     parse_url,
 )
+from .spiffe import TRUST_DOMAIN
 from .urls import fetch_problem, normalise
 
 #: RFC 9068 4: leeway is "usually no more than a few minutes".
@@ -71,6 +78,10 @@ class SettingsKeywords(TypedDict, total=False):
     http_timeout: float | str | None
     max_token_bytes: int | str | None
     unsafe_allow_http: bool | str | None
+    client_certificate: str | None
+    trusted_proxies: str | Iterable[str] | None
+    trust_domains: str | Iterable[str] | Mapping[str, str] | None
+    security_events: str | None
     authorize: Callable[..., Any] | str | None
     on_event: Callable[..., Any] | Iterable[Callable[..., Any]] | str | None
     introspection_enabled: bool | str | None
@@ -103,6 +114,10 @@ _FIELDS: dict[str, tuple[Any, Callable[[object], Any]]] = {
     "http_timeout": (5.0, parse_seconds(0.05, 60)),
     "max_token_bytes": (16_384, parse_size),
     "unsafe_allow_http": (False, parse_switch),
+    "client_certificate": ("tls", parse_certificate_source),
+    "trusted_proxies": ((), parse_proxies),
+    "trust_domains": (None, parse_trust_domains),
+    "security_events": (None, parse_path),
     "authorize": (None, parse_callable),
     "on_event": ((), parse_observers),
 }
@@ -145,6 +160,13 @@ class Settings:
     http_timeout: float
     max_token_bytes: int
     unsafe_allow_http: bool
+    #: `off`, `tls`, or `header:NAME`: see `certificates`.
+    client_certificate: str
+    trusted_proxies: tuple[IPv4Network | IPv6Network | Literal["unix"], ...]
+    #: SPIFFE trust domain -> where its bundle is. See `workloads`.
+    trust_domains: Mapping[str, str]
+    #: The path at which Security Event Tokens are received (RFC 8935); None: at none.
+    security_events: str | None
     #: See `policy.Authorize`, and `events.Observer`.
     authorize: Callable[..., Any] | None
     on_event: tuple[Callable[..., Any], ...]
@@ -209,6 +231,7 @@ class Settings:
             except ValueError as problem:
                 shown = "" if name in _SECRET_FIELDS else f" (got {_shortened(value)})"
                 raise ConfigurationError(f"{spelling} {place} {problem}{shown}") from None
+        values["trust_domains"] = _bundle_urls(values["trust_domains"], values["issuer"])
         _check(values)
         _warn(values, environ)
         if not values["dpop_nonce_secret"]:
@@ -255,11 +278,21 @@ def read_fields(
     return found
 
 
+def _bundle_urls(domains: Mapping[str, str | None] | None, issuer: str) -> Mapping[str, str]:
+    """Where the bundles are. An issuer has one below its base; unless said otherwise, that is of the domain it is in, as
+    strongdm.ai is for id.strongdm.ai."""
+    base = _REALM_SUFFIX.sub("", issuer).removesuffix("/")
+    if domains is None:
+        host = urlsplit(issuer).hostname or ""
+        domains = {host.removeprefix("id."): None} if TRUST_DOMAIN.fullmatch(host) else {}
+    return MappingProxyType({name: url or base + "/.well-known/spiffe-trust-bundle" for name, url in domains.items()})
+
+
 def _check(values: dict[str, Any]) -> None:
     """What no field can tell alone."""
     issuer, realms = values["issuer"], values["realms"]
-    for name in ("issuer", "public_url", "resource"):
-        url = values[name]
+    urls = [(name, values[name]) for name in ("issuer", "public_url", "resource")]
+    for name, url in (*urls, *(("trust_domains", url) for url in values["trust_domains"].values())):
         plain_http_is_fine = values["unsafe_allow_http"] or name == "public_url"
         if url is not None and (problem := fetch_problem(url, allow_http=plain_http_is_fine)):
             raise ConfigurationError(
@@ -280,6 +313,17 @@ def _check(values: dict[str, Any]) -> None:
     if values["introspection"] != "off" and not (values["client_id"] and values["client_secret"]):
         raise ConfigurationError(
             "client_id and client_secret must be set when introspection is on: the issuer asks who is asking (RFC 7662 2.1)"
+        )
+    by_header = values["client_certificate"].startswith("header:")
+    if by_header and not values["trusted_proxies"]:
+        raise ConfigurationError(
+            "trusted_proxies must be set when client_certificate is a header, which anybody can send: name the addresses of "
+            "the proxies that set it, such as 10.0.0.0/8, or unix"
+        )
+    if values["trusted_proxies"] and not by_header:
+        raise ConfigurationError(
+            "trusted_proxies is for client_certificate='header:NAME' alone, and nothing else is read from proxies; "
+            "leave it out, or name the header"
         )
     if values["token_profile"] == "rfc9068" and not values["audience"]:
         raise ConfigurationError(

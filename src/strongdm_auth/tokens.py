@@ -102,9 +102,11 @@ class AccessToken(Mapping[str, Any]):
         issued_at: float | None = None,
         token_id: str | None = None,
         key_thumbprint: str | None = None,
+        certificate_thumbprint: str | None = None,
         actor: Actor | None = None,
         delegation: tuple[Actor, ...] = (),
         introspected: bool = False,
+        svid: bool = False,
         _payload: str = "{}",
     ) -> None:
         _set_subject(self, subject)
@@ -117,9 +119,11 @@ class AccessToken(Mapping[str, Any]):
         _set_issued_at(self, issued_at)
         _set_token_id(self, token_id)
         _set_key_thumbprint(self, key_thumbprint)
+        _set_certificate_thumbprint(self, certificate_thumbprint)
         _set_actor(self, actor)
         _set_delegation(self, delegation)
         _set_introspected(self, introspected)
+        _set_svid(self, svid)
         _set_payload(self, _payload)
         _set_claims(self, None)
 
@@ -137,12 +141,16 @@ class AccessToken(Mapping[str, Any]):
     token_id: str | None = None
     #: RFC 7638 thumbprint of the key the token is bound to (`cnf.jkt`); None for a bearer token.
     key_thumbprint: str | None = None
+    #: SHA-256 of the client certificate the token is bound to (`cnf.x5t#S256`, RFC 8705 3.1); None where it is to none.
+    certificate_thumbprint: str | None = None
     #: The one now acting; None when the subject acts itself.
     actor: Actor | None = None
     #: All actors, outermost (now acting) first.
     delegation: tuple[Actor, ...] = ()
     #: Whether the issuer was asked and said "active" (RFC 7662).
     introspected: bool = False
+    #: Whether it is no access token but a workload's JWT-SVID: `subject` is its SPIFFE ID and `issuer` its trust domain.
+    svid: bool = False
     #: The claims as JSON text: a fifth of the memory of the parsed ones, which most routes never read.
     _payload: str = field(default="{}", repr=False)
     _claims: Claims | None = field(default=None, init=False, repr=False, compare=False)
@@ -152,6 +160,11 @@ class AccessToken(Mapping[str, Any]):
 
     def __hash__(self) -> int:
         return hash((self.subject, self.issuer, self._payload))
+
+    @property
+    def bound(self) -> bool:
+        """Whether it is worth nothing to who steals it: bound to a key (RFC 9449) or to a certificate (RFC 8705)."""
+        return self.key_thumbprint is not None or self.certificate_thumbprint is not None
 
     @property
     def claims(self) -> Claims:
@@ -192,10 +205,11 @@ _set_subject, _set_issuer, _set_realm, _set_scopes, _set_client_id, _set_audienc
     vars(AccessToken)[name].__set__
     for name in ("subject", "issuer", "realm", "scopes", "client_id", "audience", "expires_at", "issued_at")
 )
-_set_token_id, _set_key_thumbprint, _set_actor, _set_delegation, _set_introspected, _set_payload, _set_claims = (
+_set_token_id, _set_key_thumbprint, _set_certificate_thumbprint, _set_actor, _set_delegation, _set_introspected = (
     vars(AccessToken)[name].__set__
-    for name in ("token_id", "key_thumbprint", "actor", "delegation", "introspected", "_payload", "_claims")
+    for name in ("token_id", "key_thumbprint", "certificate_thumbprint", "actor", "delegation", "introspected")
 )
+_set_svid, _set_payload, _set_claims = (vars(AccessToken)[name].__set__ for name in ("svid", "_payload", "_claims"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING, Any, Unpack
 from . import policy
 from .audit import Audit
 from .challenge import Challenges, Denial
+from .credentials import read_credentials
 from .drivers import AsyncDriver, SyncDriver
 from .errors import ConfigurationError, MissingCredentials, Refused, StrongDMAuthError, UseDPoPNonce
+from .events import SecurityEvent
 from .flow import Admission, ResourceServer
 from .http import AsyncHTTP, Clock, SyncHTTP, wall_clock
 from .metadata import metadata_url
 from .needs import Story
-from .request import Request, read_credentials
+from .request import Request
 from .requirement import ANY_TOKEN, Requirement
+from .security_events import Ending
 from .settings import Settings, SettingsKeywords
+from .standing import Standing
 from .stores import open_store
 from .tokens import AccessToken, scheme_of
 
@@ -31,6 +35,8 @@ class _Verification:
             raise ConfigurationError("give a Settings or keyword arguments, not both")
         self.settings = Settings(**keywords) if settings is None else settings
         self._server = ResourceServer(self.settings) if server is None else server
+        #: For doors: what must not reach an app when a stranger sent it.
+        self.certificates = self._server.certificates
         self._clock = clock
         self._audit = Audit(self.settings.on_event)
         resource = self.settings.resource
@@ -55,7 +61,9 @@ class _Verification:
         """Authenticate, unless that was done for this request already; then hold the requirement against the token."""
         now = self._clock()
         try:
-            if kept is None:
+            if kept is None and requirement.spiffe_ids:
+                kept = yield from self._server.authenticate_workload(request, now)
+            elif kept is None:
                 kept = yield from self._server.authenticate(
                     request, now, introspect=requirement.introspect, digest=digest
                 )
@@ -71,6 +79,11 @@ class _Verification:
                 refusal.scheme, refusal.token = scheme_of(kept.token), kept.token
             raise
         return self._hold(kept, requirement)
+
+    def _heard(self, issuer: str, ending: Ending) -> None:
+        names = len(ending.names)
+        event = SecurityEvent(time=self._clock(), at=ending.at, issuer=issuer, events=ending.events, subjects=names)
+        self._audit.received(event)
 
     def _hold(self, kept: Admission, requirement: Requirement) -> Admission:
         """The same admission, once the requirement was held against its token."""
@@ -146,7 +159,7 @@ class Verifier(_Verification):
         """
         digest = None
         try:
-            if kept is None:
+            if kept is None and not requirement.spiffe_ids:
                 kept, digest = self._server.recall(request, self._clock())
             if kept is not None and (not requirement.introspect or kept.token.introspected):
                 admission: Admission | None = self._hold(kept, requirement)
@@ -172,6 +185,14 @@ class Verifier(_Verification):
             TemporarilyUnavailable: the others could not be told; try again.
         """
         self._driver.run(self._server.asking.revoke(token, self._clock()))
+
+    def receive(self, media_type: str, body: bytes) -> Denial:
+        """The answer to a POST of a Security Event Token (RFC 8935); for doors, and for endpoints of your own.
+
+        Tokens that were issued up to then to the subject it names are refused before the answer says 202; by other workers
+        soon after, where `replay_store` names a Redis or Valkey server.
+        """
+        return self._driver.run(self._server.receiver.receive(media_type, body, self._clock(), self._heard))
 
     def for_event_loops(self, *, client: "httpx.AsyncClient | Any | None" = None) -> "AsyncVerifier":
         """An `AsyncVerifier` with the same settings and the same memories: one set of keys, tokens and used proofs."""
@@ -235,7 +256,7 @@ class AsyncVerifier(_Verification):
         """As `Verifier.admit`."""
         digest = None
         try:
-            if kept is None:
+            if kept is None and not requirement.spiffe_ids:
                 kept, digest = self._server.recall(request, self._clock())
             if kept is not None and (not requirement.introspect or kept.token.introspected):
                 admission: Admission | None = self._hold(kept, requirement)
@@ -253,6 +274,26 @@ class AsyncVerifier(_Verification):
     async def revoke(self, token: str) -> None:
         """As `Verifier.revoke`."""
         await self._driver.run(self._server.asking.revoke(token, self._clock()))
+
+    async def receive(self, media_type: str, body: bytes) -> Denial:
+        """As `Verifier.receive`."""
+        return await self._driver.run(self._server.receiver.receive(media_type, body, self._clock(), self._heard))
+
+    def standing(self, request: Request, token: AccessToken) -> Standing:
+        """For doors: what to look at while the connection of a request that was let in stays open."""
+        return self._server.standing(request, token, self._clock())
+
+    def look_at(self, standing: Standing) -> bool:
+        """Whether the issuer has to be asked about a token in use (`ask_about`). Raises Refused once it has ended."""
+        return self._server.standings.look_at(standing, self._clock())
+
+    async def ask_about(self, standing: Standing) -> None:
+        """Ask the issuer about a token in use. Raises Refused where it has ended."""
+        await self._driver.run(self._server.standings.ask_about(standing, self._clock()))
+
+    async def learn_revocations(self) -> None:
+        """Hear of what other workers were told, beside any request."""
+        await self._driver.run(self._server.asking.learn_revocations(self._clock()))
 
     async def aclose(self) -> None:
         """Close this event loop's connections to the issuer and the store."""

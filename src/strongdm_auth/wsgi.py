@@ -14,9 +14,11 @@ from .errors import Refused
 from .flow import VARY
 from .headers import merged
 from .metadata import Metadata
+from .receiving import WRONG_METHOD
 from .request import EnvironRequest
 from .requirement import Requirement
 from .routes import RouteTable
+from .security_events import MOST_SET_BYTES
 from .settings import SettingsKeywords
 from .verifier import Verifier
 
@@ -50,9 +52,12 @@ class StrongDMAuthMiddleware:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         request = EnvironRequest(environ)
+        self.verifier.certificates.strip(environ, request)
         path = request.route_path
         if self._metadata is not None and path == self._metadata.path and request.method in ("GET", "HEAD"):
             return _answer(self._metadata, start_response)
+        if path == self.verifier.settings.security_events:
+            return _answer(received(self.verifier, environ), start_response)
         environ[TOKEN] = None
         requirement = self._routes.find(path)
         if requirement is None:
@@ -66,6 +71,17 @@ class StrongDMAuthMiddleware:
         if admission is not None:
             environ[TOKEN] = admission.token
         return self.app(environ, _adding((VARY,) if admission is None else admission.headers, start_response))
+
+
+def received(verifier: Verifier, environ: "WSGIEnvironment") -> Denial:
+    """The answer to a Security Event Token (RFC 8935)."""
+    if environ["REQUEST_METHOD"] != "POST":
+        return WRONG_METHOD
+    length: str = environ.get("CONTENT_LENGTH") or "0"
+    # A chunked body has no length; servers that see to its end say so. Elsewhere reading on would hang.
+    known = MOST_SET_BYTES + 1 if environ.get("wsgi.input_terminated") else int(length) if length.isdecimal() else 0
+    body: bytes = environ["wsgi.input"].read(min(known, MOST_SET_BYTES + 1))
+    return verifier.receive(environ.get("CONTENT_TYPE", ""), body)
 
 
 def _answer(denial: Denial | Metadata, start_response: "StartResponse") -> Iterable[bytes]:

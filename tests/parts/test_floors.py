@@ -19,6 +19,7 @@ FLOORS = {
         "settings",
         "fields",
         "request",
+        "credentials",
         "tokens",
         "delegation",
         "requirement",
@@ -26,6 +27,7 @@ FLOORS = {
         "routes",
         "metadata",
         "openapi",
+        "spiffe",
     },
     2: {
         "jose",
@@ -35,12 +37,14 @@ FLOORS = {
         "introspection",
         "replay",
         "revocation",
+        "security_events",
         "seal",
         "claims",
+        "certificates",
         "needs",
         "policy",
     },
-    3: {"flow", "fetching", "asking"},
+    3: {"flow", "fetching", "asking", "workloads", "receiving", "standing"},
     4: {"http", "audit", "drivers", "verifier", "stores"},
 }
 #: Floor 5: doors, each below a name of its own; and what is built on top of doors or for them.

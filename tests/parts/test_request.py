@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongdm_auth import InvalidRequest, InvalidToken, MissingCredentials, Refused, Request
-from strongdm_auth.request import EnvironRequest, read_credentials
+from strongdm_auth.credentials import read_credentials
+from strongdm_auth.request import EnvironRequest
 from strongdm_auth.urls import normalise
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from strongdm_auth import Request
+from strongdm_auth.credentials import names_a_token, read_credentials
 from strongdm_auth.errors import InvalidRequest, InvalidToken, MissingCredentials, Refused
-from strongdm_auth.request import EnvironRequest, ScopeRequest, below, names_a_token, read_credentials
+from strongdm_auth.request import EnvironRequest, ScopeRequest, below
 from tests.conftest import URL
 
 

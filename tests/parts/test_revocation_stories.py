@@ -8,7 +8,7 @@ import pytest
 
 from strongdm_auth import AsyncVerifier, InvalidToken, Refused, TemporarilyUnavailable, Verifier
 from strongdm_auth.asking import hash_of
-from strongdm_auth.revocation import LIST_AGE, LIST_TOO_OLD, Revocation, spellings
+from strongdm_auth.revocation import LIST_AGE, PAUSE, Revocation, spellings
 from strongdm_auth.testing import SigningKey
 from tests.conftest import NOW, request
 
@@ -228,7 +228,7 @@ def test_what_is_no_list_counts_as_none_and_is_asked_for_five_seconds_later(
         settle()
         world.clock.advance(1)
     assert store.positions() == [""]
-    world.clock.advance(LIST_TOO_OLD - 4)
+    world.clock.advance(PAUSE - 4)
     store.answer, store.list = ..., [(digest, world.clock() + 600) for digest in _hashes(token)]
     assert _reason(worker, world.token(key, sub="other")) is None  # has the list read, beside it
     settle()
@@ -250,7 +250,7 @@ def test_what_was_read_before_the_store_went_away_counts(
 
     store.revoked = then_fail  # type: ignore[method-assign]
     assert [_reason(worker, token) for token in tokens] == ["token.revoked", None]
-    world.clock.advance(LIST_TOO_OLD)
+    world.clock.advance(PAUSE)
     _reason(worker, tokens[1])
     settle()
     assert asked == ["", "2", "2", "4"], "it goes on where it was"

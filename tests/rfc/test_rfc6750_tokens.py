@@ -3,8 +3,8 @@
 import pytest
 
 from strongdm_auth import Request
+from strongdm_auth.credentials import is_b64token, read_credentials
 from strongdm_auth.errors import InvalidRequest
-from strongdm_auth.request import is_b64token, read_credentials
 from tests.conftest import URL
 
 

@@ -111,7 +111,7 @@ ANSWERS: list[tuple[dict[str, Any], str | None]] = [
     ({"scope": None}, None),
     ({"client_id": 1}, "token.claims"),
     ({"cnf": {"jkt": "A" * 43}}, "token.bound"),
-    ({"cnf": {"x5t#S256": "A" * 43}}, "token.confirmation"),
+    ({"cnf": {"x5t#S256": "A" * 43}}, "token.certificate_missing"),
     ({"cnf": {"kid": "k"}}, "token.confirmation"),
     ({"cnf": {"jkt": 5}}, "token.confirmation"),
     ({"cnf": {}}, "token.confirmation"),

@@ -13,7 +13,9 @@ from .support import JSON_VALUES, Caller, honest_claims, json_with, mint, realm_
 JWK = DPoPKey.generate("ES256").public_jwk
 CONFIRMATIONS: dict[str, Any] = {
     "nothing": {},
-    "mTLS certificate": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"},
+    "certificate of another hash": {"x5t": "bwcK0esc3ACC3DB2Y5_lESsXE8o"},
+    "x5t#S256 is cut": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o"},
+    "x5t#S256 is null beside a jkt": {"x5t#S256": None, "jkt": "A" * 43},
     "embedded key": {"jwk": JWK},
     "encrypted key": {"jwe": "a.b.c.d.e"},
     "key id": {"kid": "dfd1aa97-6d8d-4575-a0fe-34b96de2bfad"},
@@ -43,13 +45,13 @@ def test_a_confirmation_that_cannot_be_checked_refuses_the_token(
     )
 
 
-def test_a_token_bound_to_a_key_and_to_a_certificate_is_refused(
+def test_a_token_bound_to_a_key_and_to_a_certificate_needs_both(
     issuer: Issuer, caller: Caller, verifier: Verifier
 ) -> None:
-    """RFC 7800 3.1, RFC 8705 3.1; checklist 77: one half is checked, the other would be dropped."""
+    """RFC 7800 3.1, RFC 8705 3.1; checklist 77: one half is not enough."""
     token = mint(issuer, claims={"cnf": {"jkt": caller.key.thumbprint, "x5t#S256": "A" * 43}})
     proof = caller.key.proof("GET", URL, token, now=caller.clock())
-    assert refused(verifier, request(token, proof)).reason == "token.confirmation"
+    assert refused(verifier, request(token, proof)).reason == "token.certificate_missing"
 
 
 def test_members_that_confirm_nothing_more_are_ignored_beside_a_jkt(

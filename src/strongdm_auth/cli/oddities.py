@@ -108,7 +108,9 @@ def _token(decoded: Decoded, scheme: str | None) -> list[str]:
         if scheme == "Bearer":
             found.append("it came as Bearer, and would be refused for that")
     elif isinstance(confirmation, dict) and "x5t#S256" in confirmation:
-        found.append("cnf.x5t#S256: bound to a TLS certificate, which cannot be checked here")
+        found.append(
+            "cnf.x5t#S256: bound to a TLS certificate, which only the server that ends the TLS connection can check"
+        )
     elif confirmation is not None:
         found.append("cnf: bound in a way that is not known here")
     else:

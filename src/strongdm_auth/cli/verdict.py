@@ -79,6 +79,8 @@ class Verdict:
             yield "acting", " for ".join(actor.subject or "?" for actor in token.delegation)
         if token.key_thumbprint is not None:
             yield "bound to", token.key_thumbprint
+        if token.certificate_thumbprint is not None:
+            yield "bound to certificate", token.certificate_thumbprint
 
     def document(self) -> dict[str, Any]:
         """All of it, for JSON."""

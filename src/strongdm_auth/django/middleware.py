@@ -17,8 +17,8 @@ from strongdm_auth.requirement import ANY_TOKEN, Requirement
 from . import conf
 from .authentication import aauthorize, authorize, slot_of
 from .decorators import PUBLIC
-from .request import is_preflight
-from .responses import denied, finish, rendered
+from .request import DjangoRequest, is_preflight
+from .responses import areceived, denied, finish, received, receives, rendered
 
 
 class StrongDMAuthMiddleware:
@@ -42,12 +42,18 @@ class StrongDMAuthMiddleware:
     def __call__(self, request: Any) -> Any:
         if self._is_async:
             return self._acall(request)
+        _strip(request)
+        if receives(request):
+            return received(request)
         response, requirement = _document(request), _by_path(request)
         if response is None and requirement is not None:
             response = self._guard(request, requirement)
         return finish(request, self.get_response(request) if response is None else response)
 
     async def _acall(self, request: Any) -> Any:
+        _strip(request)
+        if receives(request):
+            return await areceived(request)
         response, requirement = _document(request), _by_path(request)
         if response is None and requirement is not None:
             response = await self._aguard(request, requirement)
@@ -88,6 +94,12 @@ class StrongDMAuthMiddleware:
             return denied(refusal, requirement)
         _spare_csrf(request, requirement)
         return None
+
+
+def _strip(request: Any) -> None:
+    certificates = conf.current().verifier.certificates
+    if certificates.header is not None:
+        certificates.strip(request.META, DjangoRequest(request))
 
 
 def _document(request: Any) -> HttpResponse | None:

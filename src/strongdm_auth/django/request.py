@@ -22,6 +22,17 @@ class DjangoRequest(ServedRequest):
         self.method, self.authorization, self.dpop = wire.method, wire.authorization, wire.dpop
 
     @property
+    def certificate(self) -> bytes | None:
+        return self._wire.certificate
+
+    @property
+    def peer(self) -> str | None:
+        return self._wire.peer
+
+    def values(self, name: str) -> tuple[str, ...]:
+        return self._wire.values(name)
+
+    @property
     def origin(self) -> str:
         return f"{self._request.scheme}://{self._request.get_host()}"
 

@@ -10,7 +10,9 @@ from strongdm_auth.challenge import Denial
 from strongdm_auth.errors import StrongDMAuthError
 from strongdm_auth.flow import VARY
 from strongdm_auth.metadata import Metadata
+from strongdm_auth.receiving import WRONG_METHOD
 from strongdm_auth.requirement import ANY_TOKEN, Requirement
+from strongdm_auth.security_events import MOST_SET_BYTES
 
 from . import conf
 from .authentication import slot_of
@@ -24,6 +26,28 @@ def rendered(answer: Denial | Metadata) -> HttpResponse:
 def denied(error: StrongDMAuthError, requirement: Requirement = ANY_TOKEN) -> HttpResponse:
     """The answer to a refusal, for a route that asked `requirement`. A fault of the deployment's is raised again."""
     return rendered(conf.current().verifier.denial(error, requirement))
+
+
+def receives(request: Any) -> bool:
+    """Whether this is where Security Event Tokens are received (RFC 8935)."""
+    path = conf.current().settings.security_events
+    return path is not None and bool(request.path_info == path)
+
+
+def received(request: Any) -> HttpResponse:
+    """The answer to one."""
+    answer = WRONG_METHOD if request.method != "POST" else conf.current().verifier.receive(*_event(request))
+    return rendered(answer)
+
+
+async def areceived(request: Any) -> HttpResponse:
+    """The same, in an event loop."""
+    answer = WRONG_METHOD if request.method != "POST" else await conf.current().async_verifier.receive(*_event(request))
+    return rendered(answer)
+
+
+def _event(request: Any) -> tuple[str, bytes]:
+    return request.META.get("CONTENT_TYPE", ""), request.read(MOST_SET_BYTES + 1)
 
 
 def finish(request: Any, response: Any) -> Any:

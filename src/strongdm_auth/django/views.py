@@ -6,7 +6,7 @@ from django.http import Http404, HttpResponse, HttpResponseNotAllowed
 
 from . import conf
 from .decorators import public
-from .responses import rendered
+from .responses import received, rendered
 
 
 @public
@@ -20,4 +20,12 @@ def metadata(request: Any) -> HttpResponse:
     return rendered(document)
 
 
+@public
+def security_events(request: Any) -> HttpResponse:
+    """Where Security Event Tokens are received (RFC 8935), for projects without our middleware: route it where you like."""
+    return received(request)
+
+
+setattr(security_events, "csrf_exempt", True)  # noqa: B010  # no browser sends these, and no cookie counts here
+setattr(security_events, "login_required", False)  # noqa: B010
 setattr(metadata, "login_required", False)  # noqa: B010  # for Django's LoginRequiredMiddleware

@@ -5,6 +5,7 @@ from typing import Unpack
 
 from strongdm_auth.asgi import POLICY_VIOLATION, Receive, Scope, Send
 from strongdm_auth.errors import StrongDMAuthError
+from strongdm_auth.request import ScopeRequest
 from strongdm_auth.requirement import ANY_TOKEN, Requirement
 from strongdm_auth.settings import SettingsKeywords
 from strongdm_auth.verifier import AsyncVerifier
@@ -97,4 +98,4 @@ def _asked(scope: Scope) -> Asked:
     query: bytes = scope.get("query_string") or b""
     target = path.partition(b"?")[0] + (b"?" + query if query else b"")
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-    return Asked(scope["method"], target.decode("latin-1"), headers)
+    return Asked(scope["method"], target.decode("latin-1"), headers, peer=ScopeRequest(scope).peer)

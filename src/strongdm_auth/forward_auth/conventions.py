@@ -58,6 +58,8 @@ class Asked:
     headers: Sequence[tuple[str, str]]
     #: Whether the server joins repeated headers, and takes `X_Original_URI` for `X-Original-URI`, as CGI and WSGI do.
     joined: bool = False
+    #: The address that it came from: the proxy's.
+    peer: str | None = None
 
     @property
     def path(self) -> str:
@@ -102,13 +104,26 @@ CONVENTIONS: dict[str, Convention] = {
 class OriginalRequest(ServedRequest):
     """The request that the client sent to the proxy: what rules and proofs are held against."""
 
-    __slots__ = ("_origin", "_path", "_query")
+    __slots__ = ("_asked", "_origin", "_path", "_query")
 
     def __init__(self, method: str, origin: str, path: str, query: str, asked: Asked) -> None:
         self.method = method
         self._origin, self._path, self._query = origin, path, query
+        self._asked = asked
         self.authorization = tuple(asked.named("authorization"))
         self.dpop = tuple(asked.named("dpop"))
+
+    @property
+    def certificate(self) -> bytes | None:
+        """None: the connection is the proxy's, and its certificate nobody else's."""
+        return None
+
+    @property
+    def peer(self) -> str | None:
+        return self._asked.peer
+
+    def values(self, name: str) -> tuple[str, ...]:
+        return tuple(self._asked.named(name))
 
     @property
     def origin(self) -> str:

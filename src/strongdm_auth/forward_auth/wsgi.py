@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Unpack
 
 from strongdm_auth.errors import StrongDMAuthError
+from strongdm_auth.request import EnvironRequest
 from strongdm_auth.requirement import ANY_TOKEN, Requirement
 from strongdm_auth.settings import SettingsKeywords
 from strongdm_auth.verifier import Verifier
@@ -75,4 +76,4 @@ def _asked(environ: "WSGIEnvironment") -> Asked:
     """The target is the server's own record of it: a path that was decoded already cannot be judged in all its readings."""
     headers = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name[:5] == "HTTP_"]
     target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    return Asked(environ["REQUEST_METHOD"], target, headers, joined=True)
+    return Asked(environ["REQUEST_METHOD"], target, headers, joined=True, peer=EnvironRequest(environ).peer)

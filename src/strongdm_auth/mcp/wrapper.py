@@ -10,13 +10,27 @@ from functools import reduce
 from operator import and_
 from typing import Any
 
-from strongdm_auth.asgi import SLOT, ASGIApp, Receive, Scope, Send, answer, serves, with_headers, without_body
+from strongdm_auth.asgi import (
+    SLOT,
+    ASGIApp,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    received,
+    receives,
+    serves,
+    with_headers,
+    without_body,
+    without_claims,
+)
+from strongdm_auth.credentials import read_credentials
 from strongdm_auth.errors import Refused
 from strongdm_auth.flow import VARY, Admission
 from strongdm_auth.mcp.tokens import Presented, presenting
 from strongdm_auth.mcp.tools import read_body, tools_called
 from strongdm_auth.metadata import Metadata
-from strongdm_auth.request import ScopeRequest, read_credentials
+from strongdm_auth.request import ScopeRequest
 from strongdm_auth.requirement import Requirement
 from strongdm_auth.routes import RouteTable
 from strongdm_auth.settings import Settings
@@ -51,6 +65,9 @@ class SenderConstrained:
             return await self.app(scope, receive, send)
         if self._metadata is not None and serves(self._metadata, scope):
             return await answer(self._metadata, scope, send)
+        scope = without_claims(scope, self.verifier.certificates)
+        if receives(self.verifier, scope):
+            return await answer(await received(self.verifier, scope, receive), scope, send)
         request = ScopeRequest(scope)
         requirement = self._routes.find(request.route_path)
         if requirement is not None and request.is_preflight:

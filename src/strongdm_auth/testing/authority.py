@@ -69,6 +69,7 @@ class Authority:
         self._rings: dict[str | None, Keyring] = {realm: Keyring(self.algorithms) for realm in (None, *self.realms)}
         self._lock = threading.Lock()
         self._svid_key: SigningKey | None = None
+        self._earlier_svid_keys: list[SigningKey] = []
         self._revoked: OrderedDict[str, None] = OrderedDict()
         self._opaque: dict[str, LiveToken] = {}
 
@@ -94,6 +95,17 @@ class Authority:
                 self._svid_key = SigningKey.generate("ES256", use="jwt-svid")
             return self._svid_key
 
+    def svid_keys(self) -> list[SigningKey]:
+        """All that are in the trust bundle."""
+        current = self.svid_key()
+        with self._lock:
+            return [current, *self._earlier_svid_keys]
+
+    def rotate_svids(self, *, keep_old: bool) -> None:
+        with self._lock:
+            old, self._svid_key = self._svid_key, None
+            self._earlier_svid_keys = [*self._earlier_svid_keys, *([old] if old else [])] if keep_old else []
+
     def claims(
         self,
         subject: str,
@@ -103,6 +115,7 @@ class Authority:
         realm: str | None,
         audience: str | Iterable[str] | None,
         jkt: str | None,
+        x5t: str | None = None,
         actor: Mapping[str, object] | None,
         lifetime: float | None,
     ) -> dict[str, object]:
@@ -120,8 +133,9 @@ class Authority:
         }
         if audience is not None:
             members["aud"] = audience if isinstance(audience, str) else list(audience)
-        if jkt is not None:
-            members["cnf"] = {"jkt": jkt}
+        confirmation = {name: value for name, value in (("jkt", jkt), ("x5t#S256", x5t)) if value is not None}
+        if confirmation:
+            members["cnf"] = confirmation
         if actor is not None:
             members["act"] = dict(actor)
         return members

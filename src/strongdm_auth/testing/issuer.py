@@ -5,6 +5,7 @@ nobody's identity, and must never be an issuer that a deployment trusts."""
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import deque
@@ -12,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from strongdm_auth.testing import discovery, jws, protected, routes
+from strongdm_auth.certificates import thumbprint_of_der
+from strongdm_auth.testing import discovery, events, jws, protected, routes
 from strongdm_auth.testing.authority import Authority
 from strongdm_auth.testing.clients import Client, scope_tokens
 from strongdm_auth.testing.clock import Clock
@@ -153,18 +155,26 @@ class Issuer:
         realm: str | None = None,
         audience: str | Iterable[str] | None = None,
         key: DPoPKey | None = None,
+        certificate: bytes | None = None,
         actor: Mapping[str, object] | None = None,
         alg: str | None = None,
         lifetime: float | None = None,
         header: Mapping[str, object] | None = None,
         claims: Mapping[str, object] | None = None,
     ) -> str:
-        """An access token, signed with the realm's own key; bound to `key` if given.
+        """An access token, signed with the realm's own key; bound to `key`, and to a client's `certificate` (DER), if given.
 
         `header` and `claims` are laid over the honest ones last, and None removes a member.
         """
         honest = self._claims(
-            subject, scopes=scopes, realm=realm, audience=audience, key=key, actor=actor, lifetime=lifetime
+            subject,
+            scopes=scopes,
+            realm=realm,
+            audience=audience,
+            key=key,
+            certificate=certificate,
+            actor=actor,
+            lifetime=lifetime,
         )
         return self._authority.mint(jws.with_overrides(honest, claims), realm=realm, alg=alg, header=header)
 
@@ -217,10 +227,50 @@ class Issuer:
         )
         return Agent(token, bound_to, self.clock)
 
-    def jwt_svid(self, client_id: str = "agent", *, audience: str | Iterable[str], realm: str | None = None) -> str:
-        """A JWT-SVID, as POST /svid/jwt gives to this client."""
+    def jwt_svid(
+        self,
+        client_id: str = "agent",
+        *,
+        audience: str | Iterable[str],
+        realm: str | None = None,
+        header: Mapping[str, object] | None = None,
+        claims: Mapping[str, object] | None = None,
+    ) -> str:
+        """A JWT-SVID, as POST /svid/jwt gives to this client; `header` and `claims` as for `token`."""
         names = [audience] if isinstance(audience, str) else list(audience)
-        return protected.mint_svid(self._authority, client_id, realm=realm, audience=names)[0]
+        return protected.mint_svid(
+            self._authority, client_id, realm=realm, audience=names, header=header, overrides=claims
+        )[0]
+
+    def security_event(
+        self,
+        event: str = "session-revoked",
+        subject: Mapping[str, object] | str = "agent",
+        *,
+        audience: str | Iterable[str] | None = None,
+        realm: str | None = None,
+        alg: str | None = None,
+        header: Mapping[str, object] | None = None,
+        claims: Mapping[str, object] | None = None,
+    ) -> str:
+        """A Security Event Token (RFC 8417) that says that this has happened, for a POST to the API's `security_events`.
+
+        `event` is a URI, or the last part of one of CAEP's or RISC's; `subject` a `sub` of this issuer's, or a subject
+        identifier (RFC 9493). `header` and `claims` as for `token`.
+        """
+        issuer, now = self.issuer_url(realm), int(self.clock())
+        identifier = {"format": "iss_sub", "iss": issuer, "sub": subject} if isinstance(subject, str) else dict(subject)
+        honest: dict[str, object] = {
+            "iss": issuer,
+            "iat": now,
+            "jti": secrets.token_urlsafe(16),
+            "sub_id": identifier,
+            "events": {events.uri(event): {"event_timestamp": now}},
+        }
+        if audience is not None:
+            honest["aud"] = audience if isinstance(audience, str) else list(audience)
+        header = {"typ": "secevent+jwt", **(header or {})}
+        return self._authority.mint(jws.with_overrides(honest, claims), realm=realm, alg=alg, header=header)
 
     # What it holds
 
@@ -239,6 +289,10 @@ class Issuer:
     def rotate(self, realm: str | None = None, *, keep_old: bool = False) -> None:
         """Sign with new keys from now on; the old ones leave the key set unless kept."""
         self._authority.ring(realm).rotate(keep_old=keep_old)
+
+    def rotate_svids(self, *, keep_old: bool = False) -> None:
+        """Sign JWT-SVIDs with a new key from now on; the old one leaves the trust bundle unless kept."""
+        self._authority.rotate_svids(keep_old=keep_old)
 
     def revoke(self, token: str) -> None:
         """Introspection calls this token inactive from now on."""
@@ -302,6 +356,7 @@ class Issuer:
         realm: str | None,
         audience: str | Iterable[str] | None,
         key: DPoPKey | None,
+        certificate: bytes | None = None,
         actor: Mapping[str, object] | None,
         lifetime: float | None,
     ) -> dict[str, object]:
@@ -314,6 +369,7 @@ class Issuer:
             realm=realm,
             audience=audience,
             jkt=key.thumbprint if key else None,
+            x5t=thumbprint_of_der(certificate) if certificate else None,
             actor=actor,
             lifetime=lifetime,
         )

@@ -5,8 +5,9 @@ signed with a key of their own, which is in the trust bundle and in no issuer's 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from strongdm_auth.testing import proof_check
+from strongdm_auth.testing import jws, proof_check
 from strongdm_auth.testing.authority import Authority, InactiveTokenError, LiveToken
 from strongdm_auth.testing.messages import OAuthError, Reply, Request, json_reply, public_document
 
@@ -43,7 +44,13 @@ def jwt_svid(authority: Authority, realm: str | None, request: Request) -> Reply
 
 
 def mint_svid(
-    authority: Authority, client_id: str, *, realm: str | None, audience: list[str]
+    authority: Authority,
+    client_id: str,
+    *,
+    realm: str | None,
+    audience: list[str],
+    header: Mapping[str, object] | None = None,
+    overrides: Mapping[str, object] | None = None,
 ) -> tuple[str, dict[str, object]]:
     """A JWT-SVID for this workload, and its claims.
 
@@ -60,7 +67,8 @@ def mint_svid(
         "exp": int(now + authority.token_lifetime),
         "iss": authority.issuer_url(realm),
     }
-    return authority.svid_key().sign({"typ": "JWT"}, claims), claims
+    claims = jws.with_overrides(claims, overrides)
+    return authority.svid_key().sign({"typ": "JWT", **(header or {})}, claims), claims
 
 
 def trust_bundle(authority: Authority, realm: str | None, request: Request) -> Reply:  # noqa: ARG001
@@ -70,7 +78,11 @@ def trust_bundle(authority: Authority, realm: str | None, request: Request) -> R
 
 def trust_bundle_document(authority: Authority) -> dict[str, object]:
     """The trust bundle as JSON."""
-    return {"keys": [authority.svid_key().public_jwk()], "spiffe_sequence": 1, "spiffe_refresh_hint": 300}
+    return {
+        "keys": [key.public_jwk() for key in authority.svid_keys()],
+        "spiffe_sequence": 1,
+        "spiffe_refresh_hint": 300,
+    }
 
 
 def _presented_token(authority: Authority, realm: str | None, request: Request) -> LiveToken:

@@ -1,0 +1,89 @@
+"""How Security Event Tokens are received (RFC 8935): judged, told to all workers, and only then acknowledged.
+
+The transmitter repeats what was not acknowledged, so nothing is lost while the store is away; and what it repeats does no more
+than the first time. Stories, to be told by the drivers.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+
+from .asking import Asking
+from .challenge import Denial
+from .errors import Refused, TemporarilyUnavailable
+from .fetching import KeyFetching
+from .issuers import Issuers
+from .jose import Malformed, decode_segment, parse_object, segments
+from .memo import Memo
+from .needs import Story
+from .security_events import MOST_SET_BYTES, Ending, EventRules, Undelivered
+from .settings import Settings
+
+#: SETs of which it is known that all workers were told; what is repeated costs a hash.
+_REMEMBERED = 10_000
+_JSON = (("Content-Type", "application/json"), ("Content-Language", "en"), ("Cache-Control", "no-store"))
+ACCEPTED = Denial(202, (("Cache-Control", "no-store"),), b"")
+WRONG_METHOD = Denial(405, (("Allow", "POST"), ("Cache-Control", "no-store")), b"")
+
+_log = logging.getLogger("strongdm_auth.events")
+
+
+class Receiver:
+    """The endpoint, less the web: one request's media type and body in, an answer out."""
+
+    def __init__(self, settings: Settings, issuers: Issuers, fetching: KeyFetching, asking: Asking) -> None:
+        self._rules = EventRules(settings, issuers)
+        self._issuers, self._fetching, self._asking = issuers, fetching, asking
+        self._done: Memo[bytes, bool] = Memo(_REMEMBERED)
+
+    def receive(self, media_type: str, body: bytes, now: float, tell: Callable[[str, Ending], None]) -> Story[Denial]:
+        """The answer to a POST. `tell` hears of what was accepted for the first time: from whom, and what it comes to."""
+        if media_type.partition(";")[0].strip().lower() != "application/secevent+jwt":
+            return _problem("invalid_request", "The media type must be application/secevent+jwt")
+        if len(body) > MOST_SET_BYTES:
+            return _problem("invalid_request", "The SET is too long")
+        digest = hashlib.sha256(body).digest()
+        if self._done.get(digest):
+            return ACCEPTED
+        try:
+            issuer, ending = yield from self._judge(body, now)
+            if ending.names:
+                yield from self._asking.end(ending.names, ending.at, now)
+        except Malformed:
+            return _problem("invalid_request", "The body is not a SET")
+        except Undelivered as fault:
+            _log.warning("a security event was not accepted: %s", fault)
+            return _problem(fault.code, str(fault))
+        except TemporarilyUnavailable as fault:
+            headers = (*_JSON, ("Retry-After", str(max(1, int(fault.retry_after)))))
+            return Denial(503, headers, json.dumps({"err": "temporarily_unavailable"}).encode())
+        self._done.put(digest, True)
+        tell(issuer, ending)
+        return ACCEPTED
+
+    def _judge(self, body: bytes, now: float) -> Story[tuple[str, Ending]]:
+        try:
+            compact = body.decode("ascii").strip()
+        except UnicodeDecodeError:
+            raise Malformed("not ASCII") from None
+        header, payload, _ = segments(compact)
+        alg, kid = self._rules.check_header(parse_object(decode_segment(header)))
+        claims = parse_object(decode_segment(payload))
+        keys = self._issuers.find(claims.get("iss"))
+        if keys is None:
+            raise Undelivered("invalid_issuer", "The SET is from an issuer that is not accepted")
+        try:
+            _, now = yield from self._fetching.signed_by(keys, kid, alg, compact, now)
+        except TemporarilyUnavailable:
+            raise
+        except Refused as refusal:
+            if refusal.reason == "token.issuer":
+                raise Undelivered("invalid_issuer", "The SET is from an issuer that is not accepted") from None
+            raise Undelivered("invalid_key", "The signature of the SET is not by a key of its issuer") from None
+        return keys.issuer, self._rules.read(claims, now)
+
+
+def _problem(code: str, description: str) -> Denial:
+    """RFC 8935 2.3."""
+    return Denial(400, _JSON, json.dumps({"err": code, "description": description}).encode())
