@@ -39,7 +39,9 @@ class Audit:
 
     def refused(self, request: Request, requirement: Requirement, refusal: Refused, now: float) -> None:
         """The request was not let in."""
-        _log.debug("refused: %s", refusal.reason)
+        # Once a refusal, and for a developer: `strongdm-auth explain` goes on from here. The path is a stranger's.
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("refused: %.20s %.80r: %s (%s)", request.method, request.path, refusal.reason, refusal.message)
         if self.listening:
             token = refusal.token if isinstance(refusal.token, AccessToken) else None
             self._tell(_decision(request, requirement, token, refusal, now))

@@ -24,6 +24,8 @@ from .requirement import ANY_TOKEN, Requirement
 REALM = "api"
 #: What a script of another origin may read, where the app's CORS policy lets it in at all (RFC 9449 8).
 EXPOSED = ("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce")
+#: The header of `unsafe_show_reasons`. Each value is a key of `errors.DESCRIPTIONS`, or of an application's own making.
+REASON = "StrongDM-Auth-Reason"
 #: RFC 6750 3: what error and error_description may be made of.
 _NOT_IN_A_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5B\x5D-\x7E]")
 
@@ -44,6 +46,8 @@ class Challenges:
     dpop_required: bool
     dpop_algorithms: tuple[str, ...]
     resource_metadata: str | None = None
+    #: Tell the client the machine's reason, too: for development.
+    show_reasons: bool = False
 
     def denial(
         self, error: StrongDMAuthError, requirement: Requirement = ANY_TOKEN, *, nonce: str | None = None
@@ -60,11 +64,15 @@ class Challenges:
             headers.append(("DPoP-Nonce", nonce))
         if headers[-1][0] in ("WWW-Authenticate", "DPoP-Nonce"):
             headers.append(EXPOSED)
+        if self.show_reasons:
+            headers.append((REASON, _NOT_IN_A_DESCRIPTION.sub("", error.reason)))
         body = {"error": error.error, "error_description": error.message}
         return Denial(error.status_code, tuple(headers), json.dumps(body).encode() + b"\n")
 
     def _challenge(self, error: StrongDMAuthError, requirement: Requirement) -> str:
         offered = ["DPoP"] if self.dpop_required or requirement.dpop else ["Bearer", "DPoP"]
+        if requirement.spiffe_ids:
+            offered = ["Bearer"]  # a JWT-SVID is bound to nothing
         used: str | None = getattr(error, "scheme", None) or offered[0]
         if isinstance(error, MissingCredentials):
             used = None

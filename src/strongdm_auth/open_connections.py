@@ -130,7 +130,8 @@ class Ending:
         over = self._connection.over
         if self._pending is None:  # it is kept, lest a message be lost where the end comes first
             self._pending = asyncio.ensure_future(self._receive())
-        await asyncio.wait([self._pending, over], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [self._pending, over]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if over.done():
             if not self._is_websocket:
                 return {"type": "http.disconnect"}

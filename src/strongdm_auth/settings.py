@@ -78,6 +78,7 @@ class SettingsKeywords(TypedDict, total=False):
     http_timeout: float | str | None
     max_token_bytes: int | str | None
     unsafe_allow_http: bool | str | None
+    unsafe_show_reasons: bool | str | None
     client_certificate: str | None
     trusted_proxies: str | Iterable[str] | None
     trust_domains: str | Iterable[str] | Mapping[str, str] | None
@@ -114,6 +115,7 @@ _FIELDS: dict[str, tuple[Any, Callable[[object], Any]]] = {
     "http_timeout": (5.0, parse_seconds(0.05, 60)),
     "max_token_bytes": (16_384, parse_size),
     "unsafe_allow_http": (False, parse_switch),
+    "unsafe_show_reasons": (False, parse_switch),
     "client_certificate": ("tls", parse_certificate_source),
     "trusted_proxies": ((), parse_proxies),
     "trust_domains": (None, parse_trust_domains),
@@ -160,6 +162,7 @@ class Settings:
     http_timeout: float
     max_token_bytes: int
     unsafe_allow_http: bool
+    unsafe_show_reasons: bool
     #: `off`, `tls`, or `header:NAME`: see `certificates`.
     client_certificate: str
     trusted_proxies: tuple[IPv4Network | IPv6Network | Literal["unix"], ...]
@@ -356,6 +359,10 @@ def _warn(values: Mapping[str, Any], environ: Mapping[str, str]) -> None:
         )
     if values["unsafe_allow_http"]:
         doubts.append("unsafe_allow_http is on: whoever sits on the network path to the issuer decides who gets in")
+    if values["unsafe_show_reasons"]:
+        doubts.append(
+            "unsafe_show_reasons is on: refusals tell strangers which check they failed. It is for development"
+        )
     for doubt in doubts:
         warnings.warn(f"strongdm-auth: {doubt}.", SecurityWarning, stacklevel=_caller())
 

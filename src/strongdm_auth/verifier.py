@@ -44,6 +44,7 @@ class _Verification:
             dpop_required=self.settings.dpop == "required",
             dpop_algorithms=self.settings.dpop_algorithms,
             resource_metadata=None if resource is None else metadata_url(resource),
+            show_reasons=self.settings.unsafe_show_reasons,
         )
 
     def __repr__(self) -> str:

@@ -40,6 +40,7 @@ DEFAULTS: dict[str, object] = {
     "http_timeout": 5,
     "max_token_bytes": 16_384,
     "unsafe_allow_http": False,
+    "unsafe_show_reasons": False,
     "client_certificate": "tls",
     "trusted_proxies": (),
     "trust_domains": {"strongdm.ai": "https://id.strongdm.ai/.well-known/spiffe-trust-bundle"},
