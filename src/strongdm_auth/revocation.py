@@ -3,9 +3,9 @@
 A revocation is of one token, or of whatever was issued to a subject, a client, a key or a session up to some time.
 
 A worker that is told of a revocation refuses the token at once, and puts it on a list in the store that the workers share,
-where there is one. Each worker has the list brought up to date four times a second, beside a request; one that was idle for a
-second waits for it. While the store is away, what is known goes on to count and tokens are let in: to make every request depend on
-the issuer's or a store's word is what `introspection="always"` is for.
+where there is one. Each worker has the list brought up to date four times a second, beside a request; one that was idle for
+a second waits for it. While the store is away, what is known goes on to count and tokens are let in: to make every request
+depend on the issuer's or a store's word is what `introspection="always"` is for.
 """
 
 import hashlib
