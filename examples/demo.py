@@ -218,6 +218,8 @@ def running(command: list[str], base: str, path: str, folder: Path, environment:
                     time.sleep(0.1)
                 if server.poll() is not None:
                     raise RuntimeError(f"{command} did not start:\n{server.communicate()[0].decode()}")
+            else:
+                raise RuntimeError(f"{command} does not answer at {base}{path}")
             yield
         finally:
             server.terminate()

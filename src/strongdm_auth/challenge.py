@@ -58,6 +58,7 @@ class Challenges:
         headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("Vary", "Authorization, DPoP")]
         if isinstance(error, TemporarilyUnavailable):
             headers.append(("Retry-After", str(max(1, math.ceil(error.retry_after)))))
+            headers.append(("Access-Control-Expose-Headers", "Retry-After"))
         elif error.status_code in (400, 401, 403):
             headers.append(("WWW-Authenticate", self._challenge(error, requirement)))
         if nonce is not None:

@@ -1,4 +1,4 @@
-"""Putting the headers of an admission on an app's own answer: Vary is joined, Cache-Control replaced, the rest added.
+"""Putting the headers of an admission on an app's own answer: lists are joined, Cache-Control replaced, the rest added.
 
 On bytes, as ASGI has them, since that is the path that is walked a thousand times a second.
 """
@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 Pairs = list[tuple[bytes, bytes]]
+#: Lists of field names, to which ours are added.
+_LISTS = frozenset({b"vary", b"access-control-expose-headers"})
 
 
 def merged(headers: Iterable[tuple[bytes, bytes]], added: tuple[tuple[str, str], ...]) -> Pairs:
@@ -18,10 +20,10 @@ def merged(headers: Iterable[tuple[bytes, bytes]], added: tuple[tuple[str, str],
             result.append((name, value))
         elif names.count(name) == 1 and (name, value) in result:
             continue  # put there before, by another door or for another requirement
-        elif name in (b"vary", b"cache-control"):
+        elif name in _LISTS or name == b"cache-control":
             there = [old for other, old in result if other.lower() == name]
             result = [pair for pair in result if pair[0].lower() != name]
-            result.append((name, _joined(there, value) if name == b"vary" else value))
+            result.append((name, _joined(there, value) if name in _LISTS else value))
     return result
 
 
@@ -31,10 +33,10 @@ def _encoded(added: tuple[tuple[str, str], ...]) -> Pairs:
 
 
 def _joined(there: list[bytes], value: bytes) -> bytes:
-    """One Vary of all field names, each once (RFC 9110 12.5.5); `*` says it all already."""
-    varies = b", ".join(there)
-    known = {field.strip().lower() for field in varies.split(b",")}
+    """One list of all field names, each once (RFC 9110 12.5.5, Fetch standard); `*` says it all already."""
+    listed = b", ".join(there)
+    known = {field.strip().lower() for field in listed.split(b",")}
     if b"*" in known:
-        return varies
+        return listed
     missing = [field for field in value.split(b", ") if field.lower() not in known]
-    return b", ".join([varies, *missing])
+    return b", ".join([listed, *missing])
