@@ -1,18 +1,85 @@
-"""Tools for tests and development only: a local issuer that imitates StrongDM ID, and agents that call
-your API.
+"""Tools for tests and development only: a local issuer that imitates StrongDM ID, agents that call your API, and test
+clients that sign each request. docs/testing.md shows them framework by framework.
 
-    with Issuer().serve() as issuer:
-        agent = issuer.agent("alice", scopes=["read"], dpop=True)
-        client.get("/protected", headers=agent.headers("GET", "http://localhost/protected"))
+    with TrustedIssuer(realms=["acme"], audience="https://api.example.com") as issuer:
+        client = flask_client(app, issuer.agent("alice", scopes="read", dpop=True))
+        assert client.get("/protected").status_code == 200
 
-Nothing here belongs into a deployment: the issuer authenticates nobody and keeps nothing.
+Nothing here belongs into a deployment: the issuer authenticates nobody and keeps nothing. Names are loaded when first
+used, so that importing this package imports no framework and no HTTP library.
 """
 
-from strongdm_auth.testing.clients import Client
-from strongdm_auth.testing.clock import Clock
-from strongdm_auth.testing.enrollment import Notice
-from strongdm_auth.testing.issuer import Issuer
-from strongdm_auth.testing.jws import unsigned_token
-from strongdm_auth.testing.keys import Agent, DPoPKey, SigningKey
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Agent", "Client", "Clock", "DPoPKey", "Issuer", "Notice", "SigningKey", "unsigned_token"]
+if TYPE_CHECKING:
+    from strongdm_auth.testing.agents import AgentMaker as AgentMaker
+    from strongdm_auth.testing.clients import Client as Client
+    from strongdm_auth.testing.clock import Clock as Clock
+    from strongdm_auth.testing.django import django_async_client as django_async_client
+    from strongdm_auth.testing.django import django_client as django_client
+    from strongdm_auth.testing.drf import drf_client as drf_client
+    from strongdm_auth.testing.enrollment import Notice as Notice
+    from strongdm_auth.testing.fakes import fake_token as fake_token
+    from strongdm_auth.testing.flask import flask_client as flask_client
+    from strongdm_auth.testing.impersonation import unsafe_authenticated_as as unsafe_authenticated_as
+    from strongdm_auth.testing.issuer import Issuer as Issuer
+    from strongdm_auth.testing.jws import unsigned_token as unsigned_token
+    from strongdm_auth.testing.keys import Agent as Agent
+    from strongdm_auth.testing.keys import DPoPKey as DPoPKey
+    from strongdm_auth.testing.keys import SigningKey as SigningKey
+    from strongdm_auth.testing.starlette import starlette_client as starlette_client
+    from strongdm_auth.testing.trusted import TrustedIssuer as TrustedIssuer
+
+#: Public name -> the module it lives in.
+_HOMES = {
+    "Agent": "keys",
+    "AgentMaker": "agents",
+    "Client": "clients",
+    "Clock": "clock",
+    "DPoPKey": "keys",
+    "Issuer": "issuer",
+    "Notice": "enrollment",
+    "SigningKey": "keys",
+    "TrustedIssuer": "trusted",
+    "django_async_client": "django",
+    "django_client": "django",
+    "drf_client": "drf",
+    "fake_token": "fakes",
+    "flask_client": "flask",
+    "starlette_client": "starlette",
+    "unsafe_authenticated_as": "impersonation",
+    "unsigned_token": "jws",
+}
+__all__ = [
+    "Agent",
+    "AgentMaker",
+    "Client",
+    "Clock",
+    "DPoPKey",
+    "Issuer",
+    "Notice",
+    "SigningKey",
+    "TrustedIssuer",
+    "django_async_client",
+    "django_client",
+    "drf_client",
+    "fake_token",
+    "flask_client",
+    "starlette_client",
+    "unsafe_authenticated_as",
+    "unsigned_token",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

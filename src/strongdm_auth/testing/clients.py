@@ -53,9 +53,13 @@ class Clients:
             realm=realm,
             email=email,
         )
+        self.add(client)
+        return client
+
+    def add(self, client: Client) -> None:
+        """Take in a client that has its credentials already."""
         with self._lock:
             self._clients[client.client_id] = client
-        return client
 
     def get(self, client_id: str) -> Client | None:
         with self._lock:
