@@ -91,7 +91,9 @@ class ClaimRules:
             raise InvalidToken("token.type")
         if media_type in _ACCESS_TOKEN_TYPES or not claims.keys().isdisjoint(("token_type", "typ", "token_use")):
             return  # it says that it is one
-        if claims["sub"].startswith("spiffe://"):  # a JWT-SVID: same issuer, no type (peers have taken them for tokens)
+        if (
+            claims["sub"].lower().startswith("spiffe:")
+        ):  # a JWT-SVID: same issuer, no type (peers have taken them for tokens)
             raise InvalidToken("token.type")
         azp = claims.get("azp")
         if not _ID_TOKEN_CLAIMS.isdisjoint(claims) or (azp and audience_of(claims) == (azp,)):

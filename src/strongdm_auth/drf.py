@@ -98,13 +98,15 @@ class StrongDMAuthentication(BaseAuthentication):
             Refusal: the credentials are no good.
         """
         _send_along(request, (VARY,))
-        http = request._request
+        http, requirement = request._request, _for_workloads(request)
         try:
-            token = cast(AccessToken, authorize(http))
+            token = authorize(http, requirement)
         except MissingCredentials:
             return None
         except StrongDMAuthError as error:
-            raise _refusal(request, error, ANY_TOKEN) from error
+            raise _refusal(request, error, requirement) from error
+        if token is None:  # nobody, where the view takes that
+            return None
         _send_along(request, cast(Admission, slot_of(http).admission).headers)
         http._cache_update_cache = False  # as for every view that a token let in: see `responses.finish`
         return Agent(token) if conf.current().resolve_user is None else http.user, token
@@ -196,6 +198,20 @@ def _is_first(view: Any) -> bool:
     """Whether the challenge on DRF's 401 is ours: DRF asks the first class."""
     classes: Any = getattr(view, "authentication_classes", None)
     return bool(classes) and issubclass(classes[0], StrongDMAuthentication)
+
+
+def _for_workloads(request: Any) -> Requirement:
+    """What a view asks of workloads (`spiffe_ids`), by its `permission_classes`; else any access token.
+
+    DRF authenticates before it looks at permissions, and an SVID is looked at as one only where it is asked for.
+    """
+    view = (request.parser_context or {}).get("view")
+    for permission in getattr(view, "permission_classes", ()):
+        if isinstance(permission, type) and issubclass(permission, TokenPermission):
+            wanted = permission().required(view)
+            if wanted.spiffe_ids:
+                return wanted
+    return ANY_TOKEN
 
 
 def _required_scopes(permission: TokenPermission, view: Any) -> Any:

@@ -38,7 +38,7 @@ def read_key_set(document: Mapping[str, object]) -> list[VerificationKey]:
 
 
 def read_trust_bundle(document: Mapping[str, object]) -> list[VerificationKey]:
-    """The keys of JWT-SVIDs in a trust bundle (SPIFFE JWT-SVID 5): those of use `jwt-svid` that have a `kid`, and no other.
+    """The keys of JWT-SVIDs in a trust bundle (SPIFFE JWT-SVID 6.2): those of use `jwt-svid` that have a `kid`, and no other.
 
     There may be none: then the trust domain vouches for nobody now. Raises UnusableKeySet where it is no bundle.
     """
@@ -46,9 +46,14 @@ def read_trust_bundle(document: Mapping[str, object]) -> list[VerificationKey]:
         [
             {**member, "use": "sig"}
             for member in _members(document)
-            if isinstance(member, dict) and member.get("use") == "jwt-svid" and member.get("kid")
+            if isinstance(member, dict) and member.get("use") == "jwt-svid" and _names_itself(member)
         ]
     )
+
+
+def _names_itself(member: Mapping[str, object]) -> bool:
+    kid = member.get("kid")
+    return isinstance(kid, str) and kid != ""
 
 
 def _members(document: Mapping[str, object]) -> list[object]:

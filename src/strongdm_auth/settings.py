@@ -359,6 +359,12 @@ def _warn(values: Mapping[str, Any], environ: Mapping[str, str]) -> None:
         )
     if values["unsafe_allow_http"]:
         doubts.append("unsafe_allow_http is on: whoever sits on the network path to the issuer decides who gets in")
+    bundles = list(values["trust_domains"].values())
+    if len(set(bundles)) < len(bundles):
+        doubts.append(
+            "trust_domains names one bundle for several domains: each key in it vouches for all of them "
+            "(SPIFFE Trust Domain and Bundle 6.4). Give each its own, as NAME=URL"
+        )
     if values["unsafe_show_reasons"]:
         doubts.append(
             "unsafe_show_reasons is on: refusals tell strangers which check they failed. It is for development"

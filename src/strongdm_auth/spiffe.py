@@ -41,4 +41,7 @@ class SpiffePattern:
 
 def spiffe_patterns(value: str | Iterable[str]) -> frozenset[SpiffePattern]:
     """One pattern or several, one of which has to fit. Raises ConfigurationError."""
-    return frozenset(map(SpiffePattern, [value] if isinstance(value, str) else value))
+    given = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else []
+    if not given:
+        raise ConfigurationError("spiffe_ids must name a SPIFFE ID at least, such as 'spiffe://example.org/agents/*'")
+    return frozenset(map(SpiffePattern, given))

@@ -21,9 +21,9 @@ from .settings import Settings
 from .spiffe import trust_domain_of
 from .tokens import AccessToken
 
-#: JWT-SVID 3.1: RSA, ECDSA and RSA-PSS with SHA-2, and nothing else.
+#: JWT-SVID 2.1: RSA, ECDSA and RSA-PSS with SHA-2, and nothing else.
 ALGORITHMS = frozenset(f"{family}{bits}" for family in ("RS", "ES", "PS") for bits in (256, 384, 512))
-#: JWT-SVID 3: a header has no other members.
+#: JWT-SVID 2: a header has no other members.
 _HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})
 #: Claims by which a JWT says that it is something else, or that its bearer has to prove something (RFC 7800).
 _NOT_OF_AN_SVID = frozenset({"token_type", "token_use", "typ", "scope", "events", "cnf", "act"})

@@ -105,6 +105,11 @@ def test_every_flag_is_read() -> None:
         "jwks_cooldown": "6",
         "http_timeout": "7",
         "max_token_bytes": "300",
+        "client_certificate": "header:X-Client-Cert",
+        "trusted_proxies": "10.0.0.0/8",
+        "trust_domains": "a.example",
+        "security_events": "/events",
+        "unsafe_show_reasons": "false",
         "unsafe_allow_http": "false",
     }
     assert set(given) == set(FLAGS)

@@ -49,7 +49,7 @@ JWT: tuple[Check, ...] = (
     _check(5, "nbf, iat", "it counts already", "token.not_yet_valid"),
     _check(5, "kind", "it is an access token, and no other kind of JWT", "token.type"),
     _check(5, "aud", "it is for this API", "token.audience"),
-    _check(5, "cnf", "it is bound to nothing, or to a DPoP key", "token.confirmation"),
+    _check(5, "cnf", "it is bound to nothing, or to what can be checked", "token.confirmation"),
 )
 OPAQUE: tuple[Check, ...] = (
     _check(2, "form", "it is a JWT, or the issuer may be asked about it", "token.malformed", "token.opaque"),
@@ -72,6 +72,13 @@ INTROSPECTION = _check(
     "introspection.busy",
     "token.inactive",
     "token.introspection_mismatch",
+)
+CERTIFICATE = _check(
+    6,
+    "certificate",
+    "the TLS certificate that it is bound to came along",
+    "token.certificate_missing",
+    "token.certificate_mismatch",
 )
 BINDING = _check(6, "binding", "bound is sent as DPoP, unbound as Bearer", "token.bound", "token.unbound")
 PROOF: tuple[Check, ...] = (
@@ -100,15 +107,18 @@ ROUTE: tuple[Check, ...] = (
     _check(9, "route: scope", "the scopes that the route needs are there", "scope.insufficient"),
     _check(10, "policy", "the application's own policy says yes", "policy.refused", "policy.unavailable"),
 )
-#: Reasons that no request is refused with: `revoke()` has it.
-NOT_OF_THE_STORY = frozenset({"revocation.unavailable"})
+#: Reasons that no request with an access token is refused with: `revoke()` has the first, routes for workloads the others.
+NOT_OF_THE_STORY = frozenset({"revocation.unavailable"}) | {
+    f"svid.{reason}"
+    for reason in ("needed", "malformed", "algorithm", "type", "trust_domain", "not_admitted", "unconfigured")
+}
 
 
 def story(*, opaque: bool) -> tuple[Check, ...]:
     """All checks in order, for a JWT or for a token that only the issuer can read."""
     if opaque:
-        return (*CREDENTIALS, *OPAQUE, INTROSPECTION, BINDING, *PROOF, FIRST_USE, *ROUTE)
-    return (*CREDENTIALS, *JWT, BINDING, *PROOF, FIRST_USE, INTROSPECTION, *ROUTE)
+        return (*CREDENTIALS, *OPAQUE, INTROSPECTION, CERTIFICATE, BINDING, *PROOF, FIRST_USE, *ROUTE)
+    return (*CREDENTIALS, *JWT, CERTIFICATE, BINDING, *PROOF, FIRST_USE, INTROSPECTION, *ROUTE)
 
 
 def failing(reason: str, checks: Iterable[Check], asked: Collection[str], *, in_route: bool = False) -> Check:

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ FLAGS: dict[str, str] = {
     "jwks_cooldown": "seconds between fetches that a token forces",
     "http_timeout": "seconds for an exchange with the issuer",
     "max_token_bytes": "longest token",
+    "client_certificate": "off, tls, or header:NAME of a proxy",
+    "trusted_proxies": "who may set that header: addresses, networks, unix",
+    "trust_domains": "SPIFFE trust domains, as NAME or NAME=URL of its bundle",
+    "security_events": "path at which security events are received",
+    "unsafe_show_reasons": "true: refusals name the failed check in a header",
     "unsafe_allow_http": "true: take a plain http issuer off loopback",
 }
 #: What has no flag. `authorize` and `on_event` are the application's own code.
@@ -97,6 +103,8 @@ def shown(settings: Settings, name: str) -> str:
         return "on" if value else "off"
     if isinstance(value, float):
         return f"{value:g} s"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={place}" for name, place in value.items())
     if isinstance(value, (tuple, frozenset)):
         return ", ".join(sorted(map(str, value)) if isinstance(value, frozenset) else map(str, value))
     return str(value)

@@ -156,11 +156,17 @@ def judge(
     return Verdict(tuple(lines), token, refusal, denial, tuple(advice), tuple(exchanges.told))
 
 
+def _bound_to_certificate(claims: Any) -> bool:
+    confirmation = claims.get("cnf") if isinstance(claims, dict) else None
+    return isinstance(confirmation, dict) and "x5t#S256" in confirmation
+
+
 def _not_asked(case: Case, *, own_store: bool) -> set[str]:
     """The checks that these settings, this route or this token do without."""
     settings, requirement = case.settings, case.requirement
     without = {
         "aud": not settings.audience,
+        "certificate": not _bound_to_certificate(case.decoded.claims),
         "nonce": settings.dpop_nonce == "off",
         "revoked here": own_store or not settings.shares_memory,
         "introspection": settings.introspection != "always" and not requirement.introspect and case.decoded.is_jws,
