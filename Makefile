@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check lint types format docs mutants bench bench-quick fuzz soak clean
+.PHONY: help demo test coverage check lint types format docs packaging nox mutants bench bench-quick fuzz soak clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,12 @@ check: lint types test  ## lint, types and tests: what CI runs
 
 docs: $(VENV)/.dev  ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+packaging: $(VENV)/.dev  ## the wheel: what it brings along, and the quick tests against it, without src
+	$(BIN)/nox -s alone installed
+
+nox: $(VENV)/.dev  ## every Python that is here with every set of frameworks, and the lowest versions (half an hour)
+	$(BIN)/nox
 
 lint: $(VENV)/.dev  ## ruff: lint and format
 	$(BIN)/ruff check
@@ -88,4 +94,4 @@ soak: $(VENV)/.demo  ## a million requests, most of them junk: memory stops grow
 	$(BIN)/python -m bench.soak
 
 clean:  ## remove what make made
-	rm -rf $(VENV) .venv-mutants mutants .venv-bench .venv-fuzz fuzz/found .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist site
+	rm -rf $(VENV) .venv-mutants mutants .venv-bench .venv-fuzz fuzz/found .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist site .nox

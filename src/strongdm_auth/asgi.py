@@ -25,6 +25,8 @@ from .settings import SettingsKeywords
 from .tokens import ANONYMOUS, NOBODY, Principal
 from .verifier import AsyncVerifier
 
+__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "StrongDMAuthMiddleware"]
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -140,10 +142,16 @@ def _chain(app: Any) -> Iterator[Any]:
 
 def without_claims(scope: Scope, certificates: Certificates) -> Scope:
     """The scope as an app may see it: a header with a client's certificate is there only if a proxy of ours set it."""
-    if certificates.header is None or not certificates.is_strangers(ScopeRequest(scope)):
+    if certificates.header is None:
         return scope
-    name = certificates.header.encode("ascii")
-    return {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() != name]}
+    name, strange = certificates.header.encode("ascii"), certificates.is_strangers(ScopeRequest(scope))
+    kept = []
+    for pair in scope["headers"]:
+        sent = pair[0].lower()
+        # With underscores, it is the same header to a WSGI app further in, and no proxy of ours sends it so.
+        if sent.replace(b"_", b"-") != name or (sent == name and not strange):
+            kept.append(pair)
+    return {**scope, "headers": kept}
 
 
 def serves(metadata: Metadata, scope: Scope) -> bool:

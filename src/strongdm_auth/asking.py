@@ -183,6 +183,11 @@ def _expiry(compact: str, now: float) -> float:
 
 def _names(token: AccessToken, settings: Settings) -> Iterator[bytes]:
     """Everything by which a revocation may be about this token. A realm's tokens are the base issuer's to end, too."""
+    if token.svid:  # a workload has its name from the issuer that stands behind all
+        for kind, value in (("id", token.subject), ("jti", token.token_id)):
+            if value:
+                yield name_of(kind, settings.issuer, value)
+        return
     # What only some tokens have is looked for in the text first: the claims of most are never parsed.
     text = token._payload
     claims = token.claims if '"sid"' in text or '"email"' in text or "\\u" in text else {}
@@ -200,10 +205,12 @@ def _names(token: AccessToken, settings: Settings) -> Iterator[bytes]:
                 if not isinstance(session, str):
                     yield name_of("without sid", whose, name)
     about = [("jti", token.token_id), ("jkt", token.key_thumbprint), ("sid", session), ("email", email)]
+    if not isinstance(session, str):
+        about.append(("email without sid", email))
     for kind, value in about:
         for whose in (token.issuer, base):
             if isinstance(value, str) and whose:
-                yield name_of(kind, whose, value.casefold() if kind == "email" else value)
+                yield name_of(kind, whose, value.casefold() if kind.startswith("email") else value)
 
 
 def hash_of(text: str) -> bytes:

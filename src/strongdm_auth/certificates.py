@@ -98,10 +98,10 @@ class Certificates:
             trusted = peer is not None and _lies_within(peer, self._networks) and not _is_named(peer, request)
         if not trusted:
             _log.warning(
-                "the header %s was ignored: it came from %s, which is none of trusted_proxies or was taken from a header "
+                "the header %s was ignored: it came from %.60s, which is none of trusted_proxies or was taken from a header "
                 "(start the server without its proxy support, and set public_url)",
                 self.header,
-                "a Unix socket" if peer == "" else peer or "an address that is not known",
+                "a Unix socket" if peer == "" else repr(peer) if peer else "an address that is not known",
             )
         return not trusted
 
@@ -171,6 +171,8 @@ def _is_named(peer: str, request: Request) -> bool:
 
 
 def _lies_within(peer: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    if _SEPARATORS.search(peer):  # as an IPv6 zone may hold; `_is_named` would not find it in the header it came from
+        return False
     try:
         address = ip_address(peer)
     except ValueError:

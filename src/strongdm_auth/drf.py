@@ -16,8 +16,13 @@ import json
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Unpack, cast
 
+from .extras import lacking
+
+try:
+    from rest_framework.authentication import BaseAuthentication
+except ModuleNotFoundError as missing:
+    raise lacking(missing, "rest_framework", "drf") from missing
 from django.http import HttpResponse
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 

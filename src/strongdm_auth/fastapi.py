@@ -16,7 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, wraps
 from typing import Annotated, Any, ParamSpec, TypeVar, Unpack, cast
 
-from fastapi import FastAPI, Response, Security, routing
+from .extras import lacking
+
+try:
+    from fastapi import FastAPI, Response, Security, routing
+except ModuleNotFoundError as missing:
+    raise lacking(missing, "fastapi", "fastapi") from missing
 from fastapi.openapi.models import OAuth2 as OAuth2Model
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import SecurityScopes

@@ -9,12 +9,17 @@
 Views may be sync or async; verification is sync in both, since Flask gives each async view an event loop of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
-import flask
+from .extras import lacking
+
+try:
+    import flask
+except ModuleNotFoundError as missing:
+    raise lacking(missing, "flask", "flask") from missing
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, ServiceUnavailable, Unauthorized
 from werkzeug.local import LocalProxy
 
@@ -138,7 +143,7 @@ class StrongDMAuth:
             app.add_url_rule(metadata.path, endpoint, lambda: _response(metadata))
         path = settings.security_events
         if path is not None and (endpoint := _EVENTS_ENDPOINT + path) not in app.view_functions:
-            app.add_url_rule(path, endpoint, lambda: _response(_received(verifier)), methods=["POST"])
+            app.add_url_rule(path, endpoint, lambda: _response(_received(verifiers.values(), path)), methods=["POST"])
 
     def verify_request(self, requirement: Requirement = ANY_TOKEN) -> AccessToken:
         """Authenticate the current request, once however often it is called, and hold `requirement` against the token.
@@ -310,10 +315,15 @@ def _forget(_: BaseException | None) -> None:
     _g().pop("token_claims", None)
 
 
-def _received(verifier: Verifier) -> Denial:
-    """The answer to a Security Event Token (RFC 8935)."""
+def _received(verifiers: Iterable[Verifier], path: str) -> Denial:
+    """The answer to a Security Event Token (RFC 8935). Each `StrongDMAuth` of the app with this path hears of it: the one
+    for whose audience it is takes it, and while one cannot, all of it is to come again."""
     request = _request()
-    return verifier.receive(request.content_type or "", request.stream.read(MOST_SET_BYTES + 1))
+    # The stream is at its end where the app has read the body already; it then keeps it.
+    body = request.stream.read(MOST_SET_BYTES + 1) or request.get_data()
+    told = [each for each in verifiers if each.settings.security_events == path]
+    answers = {each.status: each for each in (verifier.receive(request.content_type or "", body) for verifier in told)}
+    return answers.get(503) or answers.get(202) or answers[400]
 
 
 _METADATA_ENDPOINT = "strongdm_auth_metadata:"

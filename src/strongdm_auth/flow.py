@@ -143,6 +143,8 @@ class ResourceServer:
             if digest in self.revocations.until:
                 raise InvalidToken("token.revoked")
             token = yield from self.workloads.learn(credentials.token, digest, now)
+            if self.revocations.generation:
+                self.asking.refuse_ended(token)
         except Refused as refusal:
             refusal.scheme = credentials.scheme
             raise

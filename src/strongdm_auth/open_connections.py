@@ -5,6 +5,7 @@ its key still the issuer's? One task does it, and only while there are any; ten 
 """
 
 import asyncio
+import logging
 import weakref
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
@@ -24,6 +25,12 @@ INTERVAL = 0.25
 _PATIENCE = 2.0
 #: RFC 6455 7.4.1, and IANA's registry: a policy was violated; try again later.
 _POLICY_VIOLATION, _TRY_AGAIN_LATER = 1008, 1013
+#: Questions to the issuer at once: half of what it is ever asked at once, so that requests have the rest.
+_MOST_QUESTIONS = 32
+#: Connections looked at before others have a turn: some milliseconds where each is held against new revocations.
+_AT_ONCE = 200
+
+_log = logging.getLogger("strongdm_auth")
 
 
 class OpenConnections:
@@ -32,57 +39,88 @@ class OpenConnections:
     def __init__(self, verifier: AsyncVerifier) -> None:
         self._verifier = verifier
         self._open: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[Connection]] = weakref.WeakKeyDictionary()
-        self._watching: set[asyncio.Task[None]] = set()
+        #: Loop -> the one task that looks at its connections.
+        self._watching: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
 
-    def watch(self, standing: Standing) -> "Connection":
+    def watch(self, standing: Standing, over: "asyncio.Future[Refused]") -> "Connection":
         """Look after this one from now on; the caller must `forget` it."""
         loop = asyncio.get_running_loop()
         connections = self._open.setdefault(loop, set())
-        connection = Connection(standing, loop.create_future())
+        connection = Connection(standing, over, connections)
         connections.add(connection)
-        if len(connections) == 1:
-            task = loop.create_task(self._watch(connections))
-            self._watching.add(task)  # a task that nobody holds may be collected before it ends
-            task.add_done_callback(self._watching.discard)
+        task = self._watching.get(loop)
+        if task is None or task.done():  # their number tells nothing: it may be nought and one again between two looks
+            task = self._watching[loop] = loop.create_task(self._watch(connections))
+            task.add_done_callback(self._rest)
         return connection
+
+    def _rest(self, task: "asyncio.Task[None]") -> None:
+        if self._watching.get(task.get_loop()) is task:
+            del self._watching[task.get_loop()]
 
     def forget(self, connection: "Connection") -> None:
         """It is over."""
-        self._open.get(asyncio.get_running_loop(), set()).discard(connection)
+        connection.among.discard(connection)
         if connection.question is not None:
             connection.question.cancel()
 
     async def _watch(self, connections: set["Connection"]) -> None:
-        while connections:
-            await asyncio.sleep(INTERVAL)
-            await self._verifier.learn_revocations()
-            for connection in list(connections):
-                if connection.over.done():
-                    continue
-                try:
-                    asks = self._verifier.look_at(connection.standing)
-                except Refused as refusal:
-                    connection.over.set_result(refusal)
-                else:
-                    if asks and (connection.question is None or connection.question.done()):
-                        connection.question = asyncio.get_running_loop().create_task(self._ask(connection))
-
-    async def _ask(self, connection: "Connection") -> None:
+        turns = asyncio.Semaphore(_MOST_QUESTIONS)
+        news: asyncio.Task[None] | None = None
         try:
-            await self._verifier.ask_about(connection.standing)
+            while connections:
+                await asyncio.sleep(INTERVAL)
+                if news is None or news.done():
+                    news = asyncio.get_running_loop().create_task(self._learn())
+                await asyncio.wait([news], timeout=INTERVAL)  # a store that hangs must not make anything live longer
+                for number, connection in enumerate(list(connections), 1):
+                    self._look_at(connection, turns)
+                    if number % _AT_ONCE == 0:
+                        await asyncio.sleep(0)
+        finally:
+            if news is not None:
+                news.cancel()
+
+    async def _learn(self) -> None:
+        try:
+            await self._verifier.learn_revocations()
+        except Exception:  # whatever a store does, the clock goes on to be looked at
+            _log.exception("revocations could not be read")
+
+    def _look_at(self, connection: "Connection", turns: asyncio.Semaphore) -> None:
+        if connection.over.done():
+            return
+        try:
+            asks = self._verifier.look_at(connection.standing)
+        except Refused as refusal:
+            connection.over.set_result(refusal)
+        except Exception:
+            _log.exception("an open connection could not be looked at")
+        else:
+            if asks and (connection.question is None or connection.question.done()):
+                connection.question = asyncio.get_running_loop().create_task(self._ask(connection, turns))
+
+    async def _ask(self, connection: "Connection", turns: asyncio.Semaphore) -> None:
+        try:
+            async with turns:  # all at once they would be too many for the issuer, and be cut for it
+                await self._verifier.ask_about(connection.standing)
         except Refused as refusal:
             if not connection.over.done():
                 connection.over.set_result(refusal)
 
 
 class Connection:
-    """One of them; `over` has the reason once its token has ended."""
+    """One of them, and those it is among; `over` has the reason once its token has ended."""
 
-    __slots__ = ("over", "question", "standing")
+    __slots__ = ("among", "over", "question", "standing")
 
-    def __init__(self, standing: Standing, over: "asyncio.Future[Refused]") -> None:
-        self.standing, self.over = standing, over
+    def __init__(self, standing: Standing, over: "asyncio.Future[Refused]", among: "set[Connection]") -> None:
+        self.standing, self.over, self.among = standing, over, among
         self.question: asyncio.Task[None] | None = None
+
+
+class TokenEnded(OSError):
+    """What `send` raises once the token has ended, as a server does where the client has gone."""
 
 
 class Ending:
@@ -106,69 +144,92 @@ class Ending:
         version = str((scope.get("asgi") or {}).get("spec_version", "2.0"))
         self._raises = self._is_websocket or tuple(map(int, version.split("."))) >= (2, 4)
         self._receive, self._send = receive, send
+        self._over: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
         self._connection: Connection | None = None
         self._closing: asyncio.Task[None] | None = None
         self._pending: asyncio.Future[_Message] | None = None
         self._turn = asyncio.Lock()
-        self._ended = False
+        #: Whether the request was read to its end; it was ended by us; or by the app itself, so that nothing is left to end.
+        self._begun = self._ended = self._complete = False
 
     async def run(self, app: Callable[[Any, Any, Any], Awaitable[None]], scope: Any) -> None:
         """Run the app for as long as it likes, and the connection for as long as its token lasts."""
+        fault: Exception | None = None
         try:
-            await app(scope, self.receive, self.send)
+            try:
+                await app(scope, self.receive, self.send)
+            except Exception as caught:
+                fault = caught
+            if self._closing is not None and self._over.done():  # the app may be done before the farewell is said
+                await asyncio.wait([self._closing], timeout=_PATIENCE)
+            if fault is not None and not isinstance(fault, TokenEnded):
+                raise fault
         finally:
-            for task in (self._closing, self._pending):
-                if task is not None:
-                    task.cancel()
+            with suppress(RuntimeError):  # the loop may be closed already
+                for task in (self._closing, self._pending):
+                    if task is not None:
+                        task.cancel()
             if self._connection is not None:
                 self._connections.forget(self._connection)
 
     async def receive(self) -> _Message:
         """The next message; that the client has gone, once the token has ended."""
-        if self._connection is None:
-            return await self._receive()
-        over = self._connection.over
-        if self._pending is None:  # it is kept, lest a message be lost where the end comes first
-            self._pending = asyncio.ensure_future(self._receive())
-        either: list[asyncio.Future[Any]] = [self._pending, over]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if over.done():
-            if not self._is_websocket:
-                return {"type": "http.disconnect"}
-            return {"type": "websocket.disconnect", "code": _code(over.result()), "reason": over.result().message}
-        pending, self._pending = self._pending, None
-        return pending.result()
+        if not self._begun:  # the request itself, or `websocket.connect`: nothing is open yet
+            message = await self._receive()
+            self._begun = not message.get("more_body", False)
+            return message
+        while True:
+            pending = self._pending
+            if self._over.done() and (pending is None or not pending.done() or pending.cancelled()):
+                return self._goodbye(self._over.result())
+            if pending is None:  # it is kept, lest a message be lost where the app stops waiting for it
+                pending = self._pending = asyncio.ensure_future(self._receive())
+            if not pending.done():  # not to be left to `wait`, which gives way to a cancellation even then
+                either: list[asyncio.Future[Any]] = [pending, self._over]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if self._pending is pending and pending.done() and not pending.cancelled():  # and nobody else had it
+                self._pending = None
+                return pending.result()
+
+    def _goodbye(self, refusal: Refused) -> _Message:
+        if not self._is_websocket:
+            return {"type": "http.disconnect"}
+        return {"type": "websocket.disconnect", "code": _code(refusal), "reason": refusal.message}
 
     async def send(self, message: _Message) -> None:
         """Pass it on, until the token has ended."""
+        kind = message["type"]
         async with self._turn:
             if self._ended:
                 if self._raises:
-                    raise OSError("the access token has ended, and the connection with it")
+                    raise TokenEnded("the access token has ended, and the connection with it")
                 return
-            kind = message["type"]
             if kind == "websocket.close" or (kind == "http.response.body" and not message.get("more_body", False)):
-                self._ended = True  # by the app itself: nothing is left to end
+                self._complete = True
             await self._send(message)
         if self._connection is None and (kind == "websocket.accept" or _begins_stream(message)):
             standing = self._standing()
             if standing is not None:
-                self._connection = self._connections.watch(standing)
-                self._closing = asyncio.get_running_loop().create_task(self._close(self._connection.over))
+                self._connection = self._connections.watch(standing, self._over)
+                self._closing = asyncio.get_running_loop().create_task(self._close())
 
-    async def _close(self, over: "asyncio.Future[Refused]") -> None:
-        refusal = await asyncio.shield(over)
+    async def _close(self) -> None:
+        refusal = await asyncio.shield(self._over)
+        if self._pending is not None and not self._pending.done():
+            self._pending.cancel()  # what comes from now on is not heard
         with suppress(TimeoutError):  # the app may be in the middle of sending to a client that does not read
             async with asyncio.timeout(_PATIENCE), self._turn:
                 pass
-        if self._ended:
+        if self._ended or self._complete:
             return
         self._ended = True
-        with suppress(OSError, RuntimeError):  # the client went first
+        try:
             if self._is_websocket:
                 await self._send({"type": "websocket.close", "code": _code(refusal), "reason": refusal.message})
             else:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        except Exception as fault:  # the client went first; each server has an exception of its own for it
+            _log.debug("a connection had gone before it was ended: %s", type(fault).__name__)
 
 
 def _code(refusal: Refused) -> int:

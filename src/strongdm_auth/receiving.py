@@ -17,11 +17,15 @@ from .issuers import Issuers
 from .jose import Malformed, decode_segment, parse_object, segments
 from .memo import Memo
 from .needs import Story
+from .revocation import ENDED_FOR, MOST_REVOCATIONS
 from .security_events import MOST_SET_BYTES, Ending, EventRules, Undelivered
 from .settings import Settings
 
 #: SETs of which it is known that all workers were told; what is repeated costs a hash.
 _REMEMBERED = 10_000
+#: Of the endings that can be known at once, by one realm and told to one worker, where any realm is let in: then a realm's
+#: owner may be anybody, and a list that is full would shut out the endings of all others.
+_SHARE = MOST_REVOCATIONS // 8
 _JSON = (("Content-Type", "application/json"), ("Content-Language", "en"), ("Cache-Control", "no-store"))
 ACCEPTED = Denial(202, (("Cache-Control", "no-store"),), b"")
 WRONG_METHOD = Denial(405, (("Allow", "POST"), ("Cache-Control", "no-store")), b"")
@@ -36,6 +40,10 @@ class Receiver:
         self._rules = EventRules(settings, issuers)
         self._issuers, self._fetching, self._asking = issuers, fetching, asking
         self._done: Memo[bytes, bool] = Memo(_REMEMBERED)
+        #: Whose endings are not counted; None where realms are named, and so known.
+        self._base = settings.issuer if settings.realm is None and not isinstance(settings.realms, frozenset) else None
+        #: Realm -> how many names it has ended, and when that is forgotten.
+        self._shares: Memo[str, tuple[int, float]] = Memo(_REMEMBERED)
 
     def receive(self, media_type: str, body: bytes, now: float, tell: Callable[[str, Ending], None]) -> Story[Denial]:
         """The answer to a POST. `tell` hears of what was accepted for the first time: from whom, and what it comes to."""
@@ -49,7 +57,9 @@ class Receiver:
         try:
             issuer, ending = yield from self._judge(body, now)
             if ending.names:
+                used, until = self._share_of(issuer, len(ending.names), now)
                 yield from self._asking.end(ending.names, ending.at, now)
+                self._shares.put(issuer, (used, until))
         except Malformed:
             return _problem("invalid_request", "The body is not a SET")
         except Undelivered as fault:
@@ -61,6 +71,15 @@ class Receiver:
         self._done.put(digest, True)
         tell(issuer, ending)
         return ACCEPTED
+
+    def _share_of(self, issuer: str, names: int, now: float) -> tuple[int, float]:
+        """How much of its share an issuer will have used, and until when that counts. Raises TemporarilyUnavailable."""
+        used, until = self._shares.get(issuer) or (0, 0.0)
+        if now >= until:
+            used, until = 0, now + ENDED_FOR
+        if self._base is not None and issuer != self._base and used + names > _SHARE:
+            raise TemporarilyUnavailable("revocation.unavailable", retry_after=3600)
+        return used + names, until
 
     def _judge(self, body: bytes, now: float) -> Story[tuple[str, Ending]]:
         try:

@@ -256,7 +256,9 @@ class ScopeRequest(ServedRequest):
     def peer(self) -> str | None:
         client = self._scope.get("client")
         if not client:
-            return ""
+            # A TCP connection that its client reset has no peer, either, to some servers; but the server's own end has a port.
+            server = self._scope.get("server")
+            return None if server and isinstance(server[1], int) else ""
         host, port = client
         # Who is connected has a port; a server that took the address from a header has none to show.
         peer: str | None = host if port else None

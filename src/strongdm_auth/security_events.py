@@ -83,7 +83,7 @@ class EventRules:
                 matched with: an event that was taken and did nothing would be believed to have done its work.
         """
         jti, iat, events = claims.get("jti"), claims.get("iat"), claims.get("events")
-        if not isinstance(jti, str) or not jti or not is_numeric_date(iat):
+        if not isinstance(jti, str) or not jti or not is_numeric_date(iat) or iat < 0:
             raise Undelivered("invalid_request", "The SET lacks jti or iat")
         if not isinstance(events, dict) or not events or not all(isinstance(each, dict) for each in events.values()):
             raise Undelivered("invalid_request", "The SET has no events")
@@ -117,7 +117,7 @@ class EventRules:
             identifiers = subject.get("identifiers")
             if not isinstance(identifiers, list) or not 0 < len(identifiers) <= _MOST_ALIASES:
                 raise Undelivered("invalid_request", "The subject of the event is malformed")
-            return [name for each in identifiers for name in self._simple(each, issuer)]
+            return self._aliases(identifiers, issuer)
         return self._simple(subject, issuer)
 
     def _complex(self, subject: Mapping[str, Any], issuer: str) -> Iterable[bytes]:
@@ -126,12 +126,28 @@ class EventRules:
         if session is not None:
             names = [name_of("sid", issuer, _text(session, "id"))]
             if user is not None:  # tokens that do not say of which session they are may be of this one
-                names += [name_of("without sid", whose, value) for whose, value in self._identifiers(user, issuer)]
+                for whose, value in self._identifiers(user, issuer):
+                    names.append(name_of("without sid", whose, value))
+                    if _form(user) == "email":
+                        names.append(name_of("email without sid", whose, value.casefold()))
             return names
         for member in (user, subject.get("application")):
             if member is not None:
                 return self._simple(member, issuer)
         raise Undelivered("invalid_request", "No token can be matched with the subject of the event")
+
+    def _aliases(self, identifiers: list[object], issuer: str) -> list[bytes]:
+        """All of them name one subject: those that tokens can be matched with are enough; none is not."""
+        names: list[bytes] = []
+        fault: Undelivered | None = None
+        for each in identifiers:
+            try:
+                names += self._simple(each, issuer)
+            except Undelivered as problem:
+                fault = fault or problem
+        if fault is not None and not names:
+            raise fault
+        return names
 
     def _simple(self, subject: object, issuer: str) -> Iterator[bytes]:
         """A subject identifier of RFC 9493."""

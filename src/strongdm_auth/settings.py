@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
 from .fields import (
+    DJANGO_CACHE,
     REDIS,
     SHARED_OPERATIONS,
     parse_algorithms,
@@ -359,6 +360,12 @@ def _warn(values: Mapping[str, Any], environ: Mapping[str, str]) -> None:
         )
     if values["unsafe_allow_http"]:
         doubts.append("unsafe_allow_http is on: whoever sits on the network path to the issuer decides who gets in")
+    apart = str(values["replay_store"]).startswith(("memory://", DJANGO_CACHE))
+    if several and values["security_events"] and apart:
+        doubts.append(
+            "security_events is set and WEB_CONCURRENCY says there are several workers: only the one that is told refuses the "
+            "tokens that ended. Give all of them one store, such as replay_store=redis://HOST:6379/0"
+        )
     bundles = list(values["trust_domains"].values())
     if len(set(bundles)) < len(bundles):
         doubts.append(

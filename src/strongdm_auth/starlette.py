@@ -6,7 +6,12 @@
 
 from typing import Any, Unpack
 
-from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
+from .extras import lacking
+
+try:
+    from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
+except ModuleNotFoundError as missing:
+    raise lacking(missing, "starlette", "starlette") from missing
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 

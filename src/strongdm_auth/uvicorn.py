@@ -10,7 +10,12 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from .extras import lacking
+
+try:
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+except ModuleNotFoundError as missing:
+    raise lacking(missing, "uvicorn", "demo") from missing
 from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
 
 if TYPE_CHECKING:

@@ -294,7 +294,8 @@ class AsyncVerifier(_Verification):
 
     async def learn_revocations(self) -> None:
         """Hear of what other workers were told, beside any request."""
-        await self._driver.run(self._server.asking.learn_revocations(self._clock()))
+        if self._server.revocations.shared:
+            await self._driver.run(self._server.asking.learn_revocations(self._clock()))
 
     async def aclose(self) -> None:
         """Close this event loop's connections to the issuer and the store."""

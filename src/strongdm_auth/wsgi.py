@@ -25,6 +25,8 @@ from .verifier import Verifier
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+__all__ = ["TOKEN", "StrongDMAuthMiddleware"]
+
 #: Where the app finds the token.
 TOKEN = "strongdm_auth.token"
 
@@ -77,7 +79,7 @@ def received(verifier: Verifier, environ: "WSGIEnvironment") -> Denial:
     """The answer to a Security Event Token (RFC 8935)."""
     if environ["REQUEST_METHOD"] != "POST":
         return WRONG_METHOD
-    length: str = environ.get("CONTENT_LENGTH") or "0"
+    length: str = (environ.get("CONTENT_LENGTH") or "0")[:18]  # of thousands of digits `int` makes an exception
     # A chunked body has no length; servers that see to its end say so. Elsewhere reading on would hang.
     known = MOST_SET_BYTES + 1 if environ.get("wsgi.input_terminated") else int(length) if length.isdecimal() else 0
     body: bytes = environ["wsgi.input"].read(min(known, MOST_SET_BYTES + 1))

@@ -14,7 +14,7 @@ import strongdm_auth
 SOURCE = Path(strongdm_auth.__file__).parent
 PACKAGE = "strongdm_auth"
 FLOORS = {
-    0: {"errors", "events", "urls", "headers", "memo", "forks", "_version"},
+    0: {"errors", "events", "extras", "urls", "headers", "memo", "forks", "_version"},
     1: {
         "settings",
         "fields",
@@ -193,7 +193,7 @@ STANDS_ON = {
     "fastapi": {"starlette", "asgi"},
     "drf": {"django"},
     "mcp": {"asgi", "starlette"},
-    "forward_auth": {"asgi"},
+    "forward_auth": {"asgi", "wsgi"},
 }
 
 

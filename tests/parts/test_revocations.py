@@ -118,7 +118,9 @@ def test_a_reading_that_does_not_end_in_ten_seconds_is_taken_for_lost(fresh: Rev
 # Who waits
 
 
-@pytest.mark.parametrize(("later", "waits"), [(0, False), (0.5, False), (0.999, False), (LIST_TOO_OLD, True), (-0.5, True)])
+@pytest.mark.parametrize(
+    ("later", "waits"), [(0, False), (0.5, False), (0.999, False), (LIST_TOO_OLD, True), (-0.5, True)]
+)
 def test_requests_wait_when_the_last_news_are_a_second_old(fresh: Revocations, later: float, waits: bool) -> None:
     assert fresh.must_wait(NOW + later) is waits
 

@@ -41,7 +41,7 @@ def open_url(request: pytest.FixtureRequest) -> Any:
         else:
             runner = asyncio.Runner()
             loop_store = AsyncRedisStore(url, **options)
-            closing.append(runner.close)
+            closing.append(lambda: (runner.run(loop_store.aclose()), runner.close()))
 
             def ask(*arguments: Any) -> bool:
                 return runner.run(loop_store.first_use(*arguments))

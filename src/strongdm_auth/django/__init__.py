@@ -15,6 +15,13 @@ Names are loaded when first used: Django imports this package before its apps ar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from strongdm_auth.extras import lacking
+
+try:
+    import django as django
+except ModuleNotFoundError as missing:
+    raise lacking(missing, "django", "django") from missing
+
 if TYPE_CHECKING:
     from .authentication import aauthorize as aauthorize
     from .authentication import arevoke as arevoke

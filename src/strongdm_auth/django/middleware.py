@@ -100,6 +100,7 @@ def _strip(request: Any) -> None:
     certificates = conf.current().verifier.certificates
     if certificates.header is not None:
         certificates.strip(request.META, DjangoRequest(request))
+        request.__dict__.pop("headers", None)  # Django makes it of META once, perhaps for a middleware before this one
 
 
 def _document(request: Any) -> HttpResponse | None:

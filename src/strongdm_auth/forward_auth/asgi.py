@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Unpack
 
-from strongdm_auth.asgi import POLICY_VIOLATION, Receive, Scope, Send
+from strongdm_auth.asgi import POLICY_VIOLATION, Receive, Scope, Send, received, receives
+from strongdm_auth.asgi import answer as told
 from strongdm_auth.errors import StrongDMAuthError
 from strongdm_auth.request import ScopeRequest
 from strongdm_auth.requirement import ANY_TOKEN, Requirement
@@ -64,6 +65,8 @@ class ForwardAuth:
             return await self._live(receive, send)
         if scope["type"] == "websocket":  # a proxy asks by plain HTTP, about websockets too
             return await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})
+        if receives(self.verifier, scope):
+            return await told(await received(self.verifier, scope, receive), scope, send)
         answer = await self._answer(_asked(scope))
         headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in answer.headers]
         headers.append((b"content-length", str(len(answer.body)).encode("ascii")))

@@ -13,6 +13,7 @@ from strongdm_auth.request import EnvironRequest
 from strongdm_auth.requirement import ANY_TOKEN, Requirement
 from strongdm_auth.settings import SettingsKeywords
 from strongdm_auth.verifier import Verifier
+from strongdm_auth.wsgi import received
 
 from .conventions import Asked, ConventionName
 from .gate import Answer, Gate
@@ -53,7 +54,12 @@ class ForwardAuth:
         )
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        answer = self._answer(_asked(environ))
+        request = EnvironRequest(environ)
+        if request.route_path == self.verifier.settings.security_events:
+            denial = received(self.verifier, environ)
+            answer = Answer(denial.status, denial.headers, denial.body)
+        else:
+            answer = self._answer(_asked(environ))
         status = f"{answer.status} {HTTPStatus(answer.status).phrase}"
         start_response(status, [*answer.headers, ("Content-Length", str(len(answer.body)))])
         return [answer.body]

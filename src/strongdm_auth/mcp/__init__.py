@@ -20,8 +20,13 @@ import warnings
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, Unpack
 
+from strongdm_auth.extras import lacking
+
+try:
+    from mcp.server.auth.settings import AuthSettings
+except ModuleNotFoundError as missing:
+    raise lacking(missing, "mcp", "mcp") from missing
 import anyio.to_thread
-from mcp.server.auth.settings import AuthSettings
 
 from strongdm_auth.asgi import ASGIApp
 from strongdm_auth.errors import ConfigurationError, MissingCredentials, Refused, TemporarilyUnavailable

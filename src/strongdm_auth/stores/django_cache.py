@@ -18,7 +18,12 @@ import math
 from collections.abc import Awaitable
 from typing import Any
 
-from django.core.cache import InvalidCacheBackendError, caches
+from strongdm_auth.extras import lacking
+
+try:
+    from django.core.cache import InvalidCacheBackendError, caches
+except ModuleNotFoundError as missing:
+    raise lacking(missing, "django", "django") from missing
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache

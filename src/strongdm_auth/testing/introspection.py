@@ -16,7 +16,8 @@ def introspect(authority: Authority, realm: str | None, request: Request) -> Rep
         claims = authority.read(form.need("token"), realm).claims
     except InactiveTokenError:
         return json_reply({"active": False})
-    token_type = "DPoP" if "cnf" in claims else "Bearer"
+    confirmation = claims.get("cnf")
+    token_type = "DPoP" if isinstance(confirmation, dict) and "jkt" in confirmation else "Bearer"
     return json_reply({**claims, "active": True, "token_type": token_type})
 
 
