@@ -203,10 +203,11 @@ class ResourceServer:
         try:
             credentials, digest, verified = self._read(request, None)
         except Refused:  # it was let in by other means than by credentials
-            return Standing(token, b"", None, None, now, now)
-        key = self.workloads.key_of(digest) if token.svid else verified.key if verified is not None else None
+            return Standing(token, b"", None, None, None, now, now)
+        found = self.workloads.known(digest) if token.svid else verified
+        key, keys = (None, None) if found is None else (found.key, found.keys)
         compact = credentials.token if token.introspected else None
-        return Standing(token, digest, key, compact, now, now + self.settings.introspection_ttl)
+        return Standing(token, digest, key, keys, compact, now, now + self.settings.introspection_ttl)
 
     def _digest_of(self, request: Request) -> bytes | None:
         """The hash of the one Authorization value; None where there is more to be said about the credentials."""

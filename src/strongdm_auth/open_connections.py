@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 from .errors import Refused, TemporarilyUnavailable
+from .keys import IssuerKeys
 from .standing import Standing
 from .verifier import AsyncVerifier
 
@@ -71,7 +72,8 @@ class OpenConnections:
             while connections:
                 await asyncio.sleep(INTERVAL)
                 if news is None or news.done():
-                    news = asyncio.get_running_loop().create_task(self._learn())
+                    sets = {connection.standing.keys for connection in connections}
+                    news = asyncio.get_running_loop().create_task(self._learn(sets))
                 await asyncio.wait([news], timeout=INTERVAL)  # a store that hangs must not make anything live longer
                 for number, connection in enumerate(list(connections), 1):
                     self._look_at(connection, turns)
@@ -81,9 +83,12 @@ class OpenConnections:
             if news is not None:
                 news.cancel()
 
-    async def _learn(self) -> None:
+    async def _learn(self, sets: "set[IssuerKeys | None]") -> None:
         try:
             await self._verifier.learn_revocations()
+            for keys in sets:
+                if keys is not None:
+                    await self._verifier.refresh(keys)
         except Exception:  # whatever a store does, the clock goes on to be looked at
             _log.exception("revocations could not be read")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from .asking import Asking
 from .errors import InvalidToken, TemporarilyUnavailable
 from .jose import VerificationKey
+from .keys import IssuerKeys
 from .needs import Story
 from .settings import Settings
 from .tokens import AccessToken
@@ -19,9 +20,10 @@ class Standing:
     """A token in use, and how much is known of it."""
 
     token: AccessToken
-    #: What it is remembered by, and the key that signed it; None where an issuer's answer is all there is.
+    #: What it is remembered by, the key that signed it, and that key's set; None where an issuer's answer is all there is.
     digest: bytes
     key: VerificationKey | None
+    keys: IssuerKeys | None
     #: The token itself, where the issuer has to be asked again about it; None where it was not asked.
     compact: str | None
     confirmed_at: float

@@ -1,5 +1,6 @@
 """`Verifier` and `AsyncVerifier`: the story with hands and a clock. What every door, and code without a framework, calls."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Unpack
 
 from . import policy
@@ -11,6 +12,7 @@ from .errors import ConfigurationError, MissingCredentials, Refused, StrongDMAut
 from .events import SecurityEvent
 from .flow import Admission, ResourceServer
 from .http import AsyncHTTP, Clock, SyncHTTP, wall_clock
+from .keys import IssuerKeys
 from .metadata import metadata_url
 from .needs import Story
 from .request import Request
@@ -291,6 +293,11 @@ class AsyncVerifier(_Verification):
     async def ask_about(self, standing: Standing) -> None:
         """Ask the issuer about a token in use. Raises Refused where it has ended."""
         await self._driver.run(self._server.standings.ask_about(standing, self._clock()))
+
+    async def refresh(self, keys: IssuerKeys) -> None:
+        """Have keys fetched that are not fresh, beside any request: else those of connections that stay open never are."""
+        with suppress(Refused):  # while they cannot be had, the last good ones tell no news
+            await self._driver.run(self._server.fetching.have(keys, self._clock()))
 
     async def learn_revocations(self) -> None:
         """Hear of what other workers were told, beside any request."""

@@ -33,7 +33,9 @@ SVIDS_REMEMBERED = 20_000
 _log = logging.getLogger("strongdm_auth")
 
 
-class _Verified(NamedTuple):
+class VerifiedSVID(NamedTuple):
+    """An SVID that was verified in full, with what a later request must still look at."""
+
     token: AccessToken
     keys: IssuerKeys
     key: VerificationKey
@@ -47,7 +49,7 @@ class Workloads:
         self._issuers, self._fetching = issuers, fetching
         self._leeway = settings.leeway
         self._configured = bool(settings.audience and settings.trust_domains)
-        self._verified: Memo[bytes, _Verified] = Memo(SVIDS_REMEMBERED)
+        self._verified: Memo[bytes, VerifiedSVID] = Memo(SVIDS_REMEMBERED)
 
     def learn(self, compact: str, digest: bytes, now: float) -> Story[AccessToken]:
         """The workload's token, once all about it is good; `digest` is what it is remembered by.
@@ -75,12 +77,11 @@ class Workloads:
         self._verified.put(digest, verified)
         return verified.token
 
-    def key_of(self, digest: bytes) -> VerificationKey | None:
-        """The key of an SVID that was verified, while it is remembered."""
-        verified = self._verified.get(digest)
-        return None if verified is None else verified.key
+    def known(self, digest: bytes) -> VerifiedSVID | None:
+        """An SVID that was verified, while it is remembered."""
+        return self._verified.get(digest)
 
-    def _verify(self, compact: str, now: float) -> Story[_Verified]:
+    def _verify(self, compact: str, now: float) -> Story[VerifiedSVID]:
         header, payload, _ = segments(compact)
         alg, kid = self._check_header(parse_object(decode_segment(header)))
         text = decode_segment(payload)
@@ -104,7 +105,7 @@ class Workloads:
             svid=True,
             _payload=text.decode(),
         )
-        return _Verified(token, keys, key)
+        return VerifiedSVID(token, keys, key)
 
     def _check_header(self, header: Mapping[str, Any]) -> tuple[str, str | None]:
         alg, kid = header.get("alg"), header.get("kid")

@@ -154,6 +154,30 @@ async def test_a_key_that_left_the_issuers_set(
 
 
 @in_loop
+async def test_keys_are_fetched_anew_though_no_request_comes(
+    make_door: MakeDoor, token: MakeToken, issuer: Issuer, clock: Clock
+) -> None:
+    """A server of websockets alone may have no other request for days."""
+    door = make_door(silent)
+    async with opened(door, Line(token(lifetime=3600))) as line:
+        issuer.rotate("alpha")
+        clock.advance(901)  # jwks_max_age
+        assert await line.closed() == closed("The access token is signed with an unknown key")
+
+
+@in_loop
+async def test_keys_that_cannot_be_fetched_anew_end_nothing(
+    make_door: MakeDoor, token: MakeToken, issuer: Issuer, clock: Clock
+) -> None:
+    door = make_door(silent)
+    async with opened(door, Line(token(lifetime=3600))) as line:
+        issuer.fail(500)
+        clock.advance(901)
+        await asyncio.sleep(MANY_LOOKS)
+        assert line.open
+
+
+@in_loop
 async def test_a_key_that_stays_beside_a_newer_one_counts(
     make_door: MakeDoor, token: MakeToken, issuer: Issuer
 ) -> None:
