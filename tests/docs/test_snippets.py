@@ -14,7 +14,7 @@ from .pages import ROOT, Page, every_page
 
 PAGES = every_page()
 #: Page -> what its first snippet may suppose.
-PREAMBLES: dict[str, str] = {}
+PREAMBLES: dict[str, str] = {"README": Page(ROOT / "README.md").files["app.py"]}
 #: Page -> the test that runs it, which names it.
 ELSEWHERE = {
     "docs/client": "tests/client/test_docs.py",

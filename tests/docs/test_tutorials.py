@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .pages import Page, every_page
+from .pages import ROOT, Page, every_page
 
 TUTORIALS = [page for page in every_page() if page.path.parent.name == "tutorials" and page.files]
 
@@ -17,12 +17,13 @@ def test_there_is_a_tutorial_for_each_door() -> None:
     assert {"flask", "fastapi", "starlette", "django", "drf", "wsgi", "no-framework"} <= names
 
 
-@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*TUTORIALS, Page(ROOT / "README.md")], ids=lambda page: page.name)
 def test_the_project_of_a_tutorial_passes_its_own_tests(page: Page, tmp_path: Path) -> None:
     for name, text in page.files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", "."]
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # a reader has few of the plugins that are here
+    # A reader has few of the plugins that are here, and ours.
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "strongdm_auth.pytest_plugin"}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
