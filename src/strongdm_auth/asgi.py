@@ -78,7 +78,7 @@ class StrongDMAuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self.app(scope, receive, self._closing(send))
+            return await self.app(scope, receive, closing(self.verifier, send))
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         scope = without_claims(scope, self.verifier.certificates)
@@ -120,15 +120,16 @@ class StrongDMAuthMiddleware:
                 found = found & read_by_app if found is not None and read_by_app is not None else found or read_by_app
         return found
 
-    def _closing(self, send: Send) -> Send:
-        """`send` for the lifespan: connections to the issuer end with the app."""
 
-        async def sending(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
-                await self.verifier.aclose()
-            await send(message)
+def closing(verifier: AsyncVerifier, send: Send) -> Send:
+    """`send` for the lifespan: connections to the issuer end with the app."""
 
-        return sending
+    async def sending(message: Message) -> None:
+        if message["type"].startswith("lifespan.shutdown."):
+            await verifier.aclose()
+        await send(message)
+
+    return sending
 
 
 def _chain(app: Any) -> Iterator[Any]:

@@ -9,8 +9,9 @@ For httpx2 and for requests, the same two names are in `strongdm_auth.client.htt
 Names are loaded when first used: importing this package imports no HTTP library.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from strongdm_auth.lazily import names_of
 
 if TYPE_CHECKING:
     from .client_credentials import ClientCredentials as ClientCredentials
@@ -80,15 +81,4 @@ __all__ = [
     "UnsafeFile",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_of(__name__, _HOMES, globals(), __all__)

@@ -12,10 +12,10 @@
 Names are loaded when first used: Django imports this package before its apps are ready, and settings may name it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from strongdm_auth.extras import lacking
+from strongdm_auth.lazily import names_of
 
 try:
     import django as django
@@ -63,15 +63,4 @@ __all__ = [
     "revoke",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_of(__name__, _HOMES, globals(), __all__)

@@ -17,6 +17,7 @@ from strongdm_auth.asgi import (
     Scope,
     Send,
     answer,
+    closing,
     received,
     receives,
     serves,
@@ -60,7 +61,7 @@ class SenderConstrained:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self.app(scope, receive, self._closing(send))
+            return await self.app(scope, receive, closing(self.verifier, send))
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         if self._metadata is not None and serves(self._metadata, scope):
@@ -96,16 +97,6 @@ class SenderConstrained:
         inner = {**scope, "headers": headers, SLOT: {**kept, self.verifier: admission}}
         with presenting(Presented(self._owner, admission.token, compact, called)):
             return await self.app(inner, receive, with_headers(send, admission.headers))
-
-    def _closing(self, send: Send) -> Send:
-        """`send` for the lifespan: connections to the issuer end with the app."""
-
-        async def sending(message: Any) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
-                await self.verifier.aclose()
-            await send(message)
-
-        return sending
 
 
 def _document(settings: Settings, require: Requirement) -> Metadata | None:

@@ -9,8 +9,9 @@ Nothing here belongs into a deployment: the issuer authenticates nobody and keep
 used, so that importing this package imports no framework and no HTTP library.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from strongdm_auth.lazily import names_of
 
 if TYPE_CHECKING:
     from strongdm_auth.testing.agents import AgentMaker as AgentMaker
@@ -71,15 +72,4 @@ __all__ = [
     "unsigned_token",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_of(__name__, _HOMES, globals(), __all__)
