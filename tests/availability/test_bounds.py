@@ -14,6 +14,9 @@ Every container that outlives a request, in floors 0 to 4, and what bounds it:
     Introspection._asking            introspection.MOST_QUESTIONS    as above
     Revocations.until                revocation.MOST_REVOCATIONS     hashes; twice that where a shared list adds its own
     Issuers._fixed                   the setting `realms`            made once
+    Issuers._bundles                 the setting `trust_domains`     made once
+    Workloads._verified              workloads.SVIDS_REMEMBERED      verified JWT-SVIDs; as long as a token at most
+    Receiver._done, ._shares         receiving._REMEMBERED, each     SETs of the issuers, by hash; realms that sent any
     Issuers._proven                  issuers.MOST_REALMS             realms that the issuer itself has keys for
     Issuers._unproven                issuers.MOST_UNPROVEN_REALMS    realms that only tokens speak of
     IssuerKeys._fitting              keys.MOST_KEYS                  times the algorithms of a key; `_keys` beside it
@@ -92,6 +95,10 @@ BOUNDS: dict[str, int] = {
     "Introspection._asking": introspection.MOST_QUESTIONS,
     "Revocations.until": REVOCATIONS + 1,  # two hashes a token
     "Issuers._fixed": 1,
+    "Issuers._bundles": 1,
+    "Workloads._verified": 0,  # as no route of the flood asks for them
+    "Receiver._done": 0,  # nor does an issuer of its own tell of anything
+    "Receiver._shares": 0,
     "Issuers._proven": REALMS,
     "Issuers._unproven": UNPROVEN,
     "IssuerKeys._fitting": 7 * keys.MOST_KEYS,
