@@ -183,9 +183,9 @@ def _expiry(compact: str, now: float) -> float:
 
 def _names(token: AccessToken, settings: Settings) -> Iterator[bytes]:
     """Everything by which a revocation may be about this token. A realm's tokens are the base issuer's to end, too."""
-    if token.svid:  # a workload has its name from the issuer that stands behind all
+    if token.svid:  # a workload has its name from the issuer that stands behind all realms
         for kind, value in (("id", token.subject), ("jti", token.token_id)):
-            if value:
+            if value and settings.realm is None:
                 yield name_of(kind, settings.issuer, value)
         return
     # What only some tokens have is looked for in the text first: the claims of most are never parsed.

@@ -129,6 +129,7 @@ def _agent(principal: Entity, token: AccessToken) -> dict[str, Any]:
         "scopes": sorted(token.scopes),
         "audience": list(token.audience),
         "bound": token.bound,
+        "svid": token.svid,
         "introspected": token.introspected,
         "actors": [actor.subject or "?" for actor in token.delegation],
         "depth": len(token.delegation),

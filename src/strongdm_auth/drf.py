@@ -212,7 +212,10 @@ def _for_workloads(request: Any) -> Requirement:
     """
     view = (request.parser_context or {}).get("view")
     for permission in getattr(view, "permission_classes", ()):
-        if isinstance(permission, type) and issubclass(permission, TokenPermission):
+        # What scopes a view asks for may be known only later (`get_permissions`), and no scope is asked of a workload.
+        if not isinstance(permission, type) or issubclass(permission, (TokenHasScope, TokenHasAnyScope)):
+            continue
+        if issubclass(permission, TokenPermission):
             wanted = permission().required(view)
             if wanted.spiffe_ids:
                 return wanted

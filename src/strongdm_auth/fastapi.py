@@ -239,7 +239,10 @@ class _Completion:
             return await answer(self._metadata, scope, send)
         if receives(self._verifier, scope):
             return await answer(await received(self._verifier, scope, receive), scope, send)
-        kept: dict[Any, Admission | None] = {}
+        found = scope.get(
+            SLOT
+        )  # another scheme's `install`, or that of the app this one is mounted in, looks there, too
+        kept: dict[Any, Admission | None] = {} if found is None else found
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":

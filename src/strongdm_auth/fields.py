@@ -134,6 +134,8 @@ def parse_certificate_source(value: object) -> str:
     name = value.removeprefix("header:").strip() if isinstance(value, str) else ""
     if value in ("off", "tls"):
         return str(value)
+    if name.lower() in ("authorization", "dpop", "host", "cookie", "content-type", "content-length"):
+        _wrong(f"must name a header of the proxy's own, not {name}, which every client sends")
     if isinstance(value, str) and value.startswith("header:") and HEADER_NAME.fullmatch(name):
         return f"header:{name}"
     return _wrong("must be off, tls, or header:NAME with the name of a header such as header:X-Client-Cert")
@@ -143,9 +145,12 @@ def parse_proxies(value: object) -> tuple[IPv4Network | IPv6Network | Literal["u
     found: list[IPv4Network | IPv6Network | Literal["unix"]] = []
     for name in parse_names(value):
         try:
-            found.append("unix" if name == "unix" else ip_network(name))
+            network = None if name == "unix" else ip_network(name)
         except ValueError:
             _wrong(f"names {name!r}; give addresses, networks such as 10.0.0.0/8, or unix for a Unix socket")
+        if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+            _wrong(f"names {name!r}; write the IPv4 network itself, as peers are compared")
+        found.append(network or "unix")
     return tuple(found)
 
 
@@ -162,6 +167,8 @@ def parse_trust_domains(value: object) -> dict[str, str | None]:
             _wrong(
                 f"names {name!r}, which is no trust domain such as example.org, or example.org=https://... for its bundle"
             )
+        if name in found:
+            _wrong(f"names {name!r} twice; give each trust domain one bundle")
         found[name] = None if url is None else parse_url(url)
     return found
 

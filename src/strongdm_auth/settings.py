@@ -366,6 +366,11 @@ def _warn(values: Mapping[str, Any], environ: Mapping[str, str]) -> None:
             "security_events is set and WEB_CONCURRENCY says there are several workers: only the one that is told refuses the "
             "tokens that ended. Give all of them one store, such as replay_store=redis://HOST:6379/0"
         )
+    if any(getattr(network, "prefixlen", 1) == 0 for network in values["trusted_proxies"]):
+        doubts.append(
+            "trusted_proxies names every address: anybody may then say which client certificate is theirs. "
+            "Name the proxies' own addresses"
+        )
     bundles = list(values["trust_domains"].values())
     if len(set(bundles)) < len(bundles):
         doubts.append(

@@ -96,6 +96,17 @@ def test_a_view_lets_in_whom_it_asks_for(middleware: list[str], ask: Ask, serve:
     assert ask("GET", "/x", headers=headers).status == 401, "the proof was used"
 
 
+def test_what_scopes_a_view_asks_for_may_be_known_late(serve: Serve, world: World) -> None:
+    def permissions(self: Any) -> Any:
+        self.required_scopes = {"GET": ["read"], "POST": ["write"]}[self.request.method]
+        return APIView.get_permissions(self)
+
+    serve({"x": of(required_scopes=None, get_permissions=permissions)})
+    assert ask_wsgi("GET", "/x").status == 401
+    assert ask_wsgi("GET", "/x", headers=bearer(world)).status == 200
+    assert ask_wsgi("POST", "/x", headers=bearer(world)).status == 403
+
+
 @with_and_without
 def test_a_renewed_nonce_comes_back_on_success(middleware: list[str], serve: Serve, world: World) -> None:
     configured = {"DPOP_NONCE": "required", "DPOP_NONCE_SECRET": NONCE_SECRET}

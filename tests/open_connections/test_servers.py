@@ -219,6 +219,31 @@ def _watched_by(app: FastAPI) -> int:
     return 0 if app.middleware_stack is None else watched(_completion(app))
 
 
+def test_each_of_two_schemes_of_an_app_ends_its_own(issuer: Issuer) -> None:
+    """An app may have several audiences, and apps below one another: whoever let it in finds what it let in."""
+    auths = {name: StrongDMAuth(**settings(issuer) | {"audience": name}) for name in ("one", "two")}
+    app = FastAPI()
+    for name, auth in auths.items():
+        auth.install(app, end_with_token=True)
+
+        @app.websocket(f"/{name}")
+        async def converse(websocket: WebSocket, agent: Annotated[AccessToken, Depends(auth)]) -> None:
+            await echo(websocket)
+
+    async def client(server: Server) -> None:
+        for name, auth in auths.items():
+            sent = headers(issuer, aud=name)
+            async with connect(f"ws://{server.origin}/{name}", additional_headers=sent, proxy=None) as websocket:
+                await auth.verifier.revoke(sent["Authorization"].partition(" ")[2])
+                with pytest.raises(ConnectionClosed) as closed:
+                    await asyncio.wait_for(websocket.recv(), 5)
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1008
+
+    with served(app) as server:
+        asyncio.run(client(server))
+
+
 def test_without_the_option_fastapi_ends_nothing(issuer: Issuer) -> None:
     auth, app = StrongDMAuth(**settings(issuer)), FastAPI()
     auth.install(app)

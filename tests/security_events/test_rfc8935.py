@@ -77,7 +77,8 @@ def test_2_3_a_set_that_is_too_long_is_an_invalid_request(api: API) -> None:
     assert api.receive(compact + " " * (MOST_SET_BYTES - len(compact))).status == 202
 
 
-def test_2_4_a_signature_that_does_not_hold_is_an_invalid_key(api: API) -> None:
+def test_2_4_a_signature_that_does_not_hold_is_an_invalid_key(make_api: MakeAPI) -> None:
+    api = make_api(jwks_cooldown=0)
     token, compact = api.token("alice"), api.event("alice")
     claims = {"iss": api.issuer.issuer_url("alpha")}
     stranger = SigningKey.generate("EdDSA")

@@ -65,7 +65,7 @@ class ForwardAuth:
             return await self._live(receive, send)
         if scope["type"] == "websocket":  # a proxy asks by plain HTTP, about websockets too
             return await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})
-        if receives(self.verifier, scope):
+        if self._gate.own_paths and receives(self.verifier, scope):
             return await told(await received(self.verifier, scope, receive), scope, send)
         answer = await self._answer(_asked(scope))
         headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in answer.headers]

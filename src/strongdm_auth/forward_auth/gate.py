@@ -61,8 +61,9 @@ class Gate:
         self._path_prefix = path_prefix.rstrip("/")
         self._pass_preflights = unsafe_pass_preflights
         #: Where the target is the client's own, the document's path could not be told from a question about it.
-        own_paths = self._convention.target is not None or self._path_prefix
-        self._metadata = Metadata.of(settings) if own_paths else None
+        #: Whether a path of the question is ours to serve; else it is the client's own.
+        self.own_paths = self._convention.target is not None or bool(self._path_prefix)
+        self._metadata = Metadata.of(settings) if self.own_paths else None
 
     def document(self, asked: Asked) -> Answer | None:
         """The RFC 9728 document, where that, and no verdict, is what is asked for."""

@@ -55,7 +55,7 @@ class ForwardAuth:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         request = EnvironRequest(environ)
-        if request.route_path == self.verifier.settings.security_events:
+        if self._gate.own_paths and request.route_path == self.verifier.settings.security_events:
             denial = received(self.verifier, environ)
             answer = Answer(denial.status, denial.headers, denial.body)
         else:
