@@ -154,7 +154,7 @@ def test_a_unix_socket_is_a_peer_of_its_own(
     authority: Authority, real_issuer: Issuer, agent: Agent, tmp_path: Path
 ) -> None:
     token = mint(real_issuer, certificate=agent.certificate)
-    for trusted, status in (("unix", 200), ("127.0.0.0/8,::/0,0.0.0.0/0", 401)):
+    for trusted, status in (("unix", 200), ("127.0.0.0/8,::/1,8000::/1,0.0.0.0/1,128.0.0.0/1", 401)):
         app = asgi_app(**settings_of(real_issuer, by_header=trusted))
         with in_thread(authority, app, tls=False, uds=str(tmp_path / f"{status}.sock")) as served:
             assert served.ask(None, token, (HEADER, agent.base64))[0] == status

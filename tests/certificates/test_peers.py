@@ -198,7 +198,7 @@ def test_the_peer_of_an_environ(agent: Agent, other: Agent) -> None:
     assert certificates("unix").thumbprint(EnvironRequest(environ(agent, REMOTE_ADDR=""))) == agent.thumbprint
     unknown = environ(agent)
     del unknown["REMOTE_ADDR"]
-    assert certificates("unix", "0.0.0.0/0").thumbprint(EnvironRequest(unknown)) is None
+    assert certificates("unix", "0.0.0.0/1", "128.0.0.0/1").thumbprint(EnvironRequest(unknown)) is None
     assert rules.thumbprint(EnvironRequest(environ(agent, HTTP_X_FORWARDED_FOR="10.0.0.5"))) is None
 
 

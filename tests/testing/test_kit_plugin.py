@@ -116,7 +116,7 @@ def test_a_run_that_uses_no_fixture_loads_nothing(tmp_path: Path) -> None:
     loaded = (tmp_path / "loaded.txt").read_text().split()
     assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
     ours = {name for name in loaded if name.startswith("strongdm_auth")}
-    assert ours == {"strongdm_auth", "strongdm_auth._version", PLUGIN}
+    assert ours == {"strongdm_auth", "strongdm_auth._version", "strongdm_auth.lazily", PLUGIN}
 
 
 def test_to_import_it_takes_less_than_five_milliseconds(tmp_path: Path) -> None:
